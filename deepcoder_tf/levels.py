@@ -7,12 +7,12 @@ can contradict each other.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["DIGITS", "LevelSummary", "mode", "quantise", "summarise"]
+__all__ = ["DIGITS", "LevelSummary", "cells", "columns", "mode", "quantise", "summarise"]
 
 DIGITS = 6
 """Decimals of everything printed: float32 probabilities carry no more."""
@@ -117,3 +117,31 @@ def summarise(probabilities: ArrayLike, digits: int = DIGITS) -> LevelSummary:
         standard_deviation=np.sqrt(variance),
         probabilities=counts / unit,
     )
+
+
+def columns(name: str, levels: int) -> list[str]:
+    """The CSV columns of one action unit.
+
+    >>> columns("AU01", 3)
+    ['AU01_r', 'AU01_c', 'AU01_sd', 'AU01_p0', 'AU01_p1', 'AU01_p2']
+    """
+    return [f"{name}_r", f"{name}_c", f"{name}_sd", *(f"{name}_p{s}" for s in range(levels))]
+
+
+def cells(summary: LevelSummary, index: Any, digits: int = DIGITS) -> list[str]:
+    """The CSV cells of one action unit in one frame, in the order of `columns`.
+
+    Args:
+      summary: from `summarise`, with the same `digits`.
+      index: picks one distribution of it.
+      digits: decimals.
+
+    Returns:
+      Text that says exactly the numbers of the summary (the deviation is rounded).
+    """
+    return [
+        f"{summary.intensity[index]:.{digits}f}",
+        str(summary.presence[index]),
+        f"{summary.standard_deviation[index]:.{digits}f}",
+        *(f"{p:.{digits}f}" for p in summary.probabilities[index]),
+    ]
