@@ -3,8 +3,8 @@
 Three families: positive parameters, factors of symmetric positive definite matrices, and the normal
 distribution function with tails that neither overflow nor lose their gradient.
 
-Nothing here adds an epsilon to a probability; where a quantity can vanish, its logarithm is computed
-instead. End points of the real line are written as `BIG`, never as infinity: in float64
+Nothing here adds an epsilon to a probability; where a quantity can vanish, its logarithm is
+computed instead. End points of the real line are written as `BIG`, never as infinity: in float64
 `tf.math.erf(inf)` is NaN on CPU, and `inf * 0` in a chain rule is NaN everywhere.
 """
 
@@ -34,8 +34,8 @@ __all__ = [
     "triangular_inverse",
 ]
 
-# The end of the real line for a standard normal variable. Its square still fits float32 by 30 orders
-# of magnitude, and Φ(-BIG) is 0 in every format.
+# The end of the real line for a standard normal variable: Φ(-BIG) is 0 in every format, and the
+# square of BIG still fits float32 by 30 orders of magnitude.
 BIG = 1e4
 
 # Below this size one LAPACK or GEMM call beats four calls on halves (measured on two cores).
@@ -97,8 +97,8 @@ def relative_jitter(dtype: tf.DType) -> float:
 def jittered_cholesky(C: tf.Tensor, jitter: tf.Tensor | float = 0.0) -> tf.Tensor:
     """Lower factor L with L Lᵀ = C + jitter I: the one Cholesky decomposition of the project.
 
-    Never raises inside a graph: TensorFlow fills the factor of a matrix that is not positive definite
-    with NaN, which `cholesky_ok` detects.
+    Never raises inside a graph: TensorFlow fills the factor of a matrix that is not positive
+    definite with NaN, which `cholesky_ok` detects.
 
     Args:
       C: symmetric matrix; its lower triangle is read.
@@ -151,9 +151,9 @@ def symmetric_matmul(A: tf.Tensor, B: tf.Tensor) -> tf.Tensor:
 def triangular_inverse(L: tf.Tensor) -> tf.Tensor:
     """L⁻¹ of a lower triangular matrix.
 
-    [[A, 0], [B, D]]⁻¹ = [[A⁻¹, 0], [-D⁻¹ B A⁻¹, D⁻¹]]: halving moves the work from the triangular
-    solver, which runs at half the speed of a GEMM and does not skip the zeros of the unit matrix, to
-    the GEMM (at n = 1000 twice as fast, and as accurate).
+    [[A, 0], [B, D]]⁻¹ = [[A⁻¹, 0], [-D⁻¹ B A⁻¹, D⁻¹]]: halving moves the work to the GEMM
+    from the triangular solver, which runs at half its speed and does not skip the zeros of the unit
+    matrix (at n = 1000 twice as fast, and as accurate).
 
     Args:
       L: lower triangular; the diagonal must not contain zeros.
@@ -200,9 +200,7 @@ def spd_inverse(L_inv: tf.Tensor) -> tf.Tensor:
 
 def _symmetric_blocks(A: tf.Tensor, B: tf.Tensor, D: tf.Tensor) -> tf.Tensor:
     """[[A, Bᵀ], [B, D]]."""
-    return tf.concat(
-        [tf.concat([A, tf.transpose(B)], axis=1), tf.concat([B, D], axis=1)], axis=0
-    )
+    return tf.concat([tf.concat([A, tf.transpose(B)], axis=1), tf.concat([B, D], axis=1)], axis=0)
 
 
 # --------------------------------------------------------------------------- normal distribution
@@ -236,7 +234,8 @@ def log_ndtr(x: tf.Tensor) -> tf.Tensor:
 @tf.custom_gradient
 def _log_ndtr(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     lower = x < 0.0
-    low, high = tf.where(lower, x, -1.0), tf.where(lower, 1.0, x)
+    one = tf.ones([], x.dtype)
+    low, high = tf.where(lower, x, -one), tf.where(lower, one, x)
     # x < 0: Φ(x) = ½ erfcx(-x/√2) exp(-x²/2).  The factor exp(-x²/2) cancels in φ/Φ.
     r = tf.math.log(0.5 * tfp.math.erfcx(-_SQRT_HALF * low))
     upper_tail = 0.5 * tf.math.erfc(_SQRT_HALF * high)
@@ -264,7 +263,7 @@ def log_diff_ndtr(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     Returns:
       The logarithm of the probability of (a, b], of the broadcast shape; -∞ where a = b.
     """
-    # Broadcasting happens outside, where TensorFlow sums the gradient back to each argument's shape.
+    # Broadcast outside, where TensorFlow sums the gradient back to the shape of each argument.
     a, b = tf.convert_to_tensor(a), tf.convert_to_tensor(b)
     shape = tf.broadcast_dynamic_shape(tf.shape(a), tf.shape(b))
     return _log_diff_ndtr(tf.broadcast_to(a, shape), tf.broadcast_to(b, shape))
@@ -278,14 +277,13 @@ def _log_diff_ndtr(
     a, b = tf.where(flip, -b, a), tf.where(flip, -a, b)  # now |a| ≥ |b| and a ≤ 0
     tail = b <= 0.0
     # The branch that is not taken gets harmless arguments, so that it cannot bring in a NaN.
-    at, bt = tf.where(tail, a, -2.0), tf.where(tail, b, -1.0)
-    ac, bc = tf.where(tail, -1.0, a), tf.where(tail, 1.0, b)
+    one = tf.ones([], a.dtype)
+    at, bt = tf.where(tail, a, -2.0 * one), tf.where(tail, b, -one)
+    ac, bc = tf.where(tail, -one, a), tf.where(tail, one, b)
 
     # b ≤ 0: Φ(b) - Φ(a) = exp(-b²/2) ½ [erfcx(-b/√2) - e erfcx(-a/√2)], e = exp((b² - a²)/2) ≤ 1.
     e = tf.exp(0.5 * (bt - at) * (bt + at))
-    r = tf.math.log(
-        0.5 * (tfp.math.erfcx(-_SQRT_HALF * bt) - e * tfp.math.erfcx(-_SQRT_HALF * at))
-    )
+    r = tf.math.log(0.5 * (tfp.math.erfcx(-_SQRT_HALF * bt) - e * tfp.math.erfcx(-_SQRT_HALF * at)))
     # a < 0 < b: both terms are positive.
     centre = 0.5 * (tf.math.erf(_SQRT_HALF * bc) + tf.math.erf(-_SQRT_HALF * ac))
     value = tf.where(tail, r - 0.5 * bt**2, tf.math.log(centre))

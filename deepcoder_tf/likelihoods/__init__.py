@@ -1,0 +1,5 @@
+"""What is observed given a latent variable: ordinal levels and images."""
+
+from deepcoder_tf.likelihoods.ordered_probit import OrderedProbit
+
+__all__ = ["OrderedProbit"]
