@@ -1,0 +1,7 @@
+"""One class per kind of coder, behind one interface."""
+
+from deepcoder_tf.coders.coder import Coder
+from deepcoder_tf.coders.conv_vae import ConvVAE
+from deepcoder_tf.coders.dense_vae import DenseVAE
+
+__all__ = ["Coder", "ConvVAE", "DenseVAE"]

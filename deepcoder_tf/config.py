@@ -1,0 +1,280 @@
+"""What a run is made of: frozen, validated, JSON in and out. No TensorFlow and no flags here.
+
+Every option is a field made by `option`, which carries its help, range and choices; the command
+line, the validation and the saved JSON are all derived from these fields, so that they agree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from deepcoder_tf.errors import UserError
+
+__all__ = ["CoderSpec", "Config", "option", "parse_coders", "preset"]
+
+CODER_KINDS = ("conv", "dense", "gp")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field that documents and bounds itself.
+
+    Args:
+      default: the value when nothing is said.
+      help: one sentence with the unit.
+      low: smallest allowed value (each entry, for tuples).
+      high: largest allowed value.
+      choices: the allowed words.
+
+    Returns:
+      The field.
+    """
+    return dataclasses.field(
+        default=default, metadata={"help": help, "low": low, "high": high, "choices": choices}
+    )
+
+
+class CoderSpec(NamedTuple):
+    """One coder of the stack.
+
+    Attributes:
+      kind: `conv`, `dense` or `gp`.
+      latent_dim: number of latent dimensions.
+    """
+
+    kind: str
+    latent_dim: int
+
+
+def parse_coders(text: str) -> tuple[CoderSpec, ...]:
+    """Reads a stack such as `conv:2000,gp:50`, top first.
+
+    Args:
+      text: comma-separated `kind:latent_dim`.
+
+    Returns:
+      The specifications.
+
+    Raises:
+      UserError: an unknown kind, a size that is no positive number, a stack that does not begin
+        with `conv`, or a second `conv`.
+
+    >>> parse_coders("conv:2000,gp:50")
+    (CoderSpec(kind='conv', latent_dim=2000), CoderSpec(kind='gp', latent_dim=50))
+    """
+    specs = []
+    for part in text.split(","):
+        kind, _, size = part.strip().partition(":")
+        if kind not in CODER_KINDS or not size.isdigit() or int(size) < 1:
+            raise UserError(
+                f"--coders={text}: {part!r} is not KIND:SIZE with KIND one of "
+                f"{', '.join(CODER_KINDS)} and a positive SIZE; for example conv:2000,gp:50"
+            )
+        specs.append(CoderSpec(kind, int(size)))
+    if [spec.kind for spec in specs].count("conv") != 1 or specs[0].kind != "conv":
+        raise UserError(f"--coders={text}: a stack has one conv coder and begins with it")
+    if any(spec.kind == "gp" for spec in specs[:-1]):
+        raise UserError(f"--coders={text}: a gp coder can only stand last")
+    return tuple(specs)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the numbers of a run. The defaults are the paper's sizes.
+
+    Raises:
+      UserError: a value outside its range; the message names the option, the value and the range.
+    """
+
+    # The stack.
+    coders: str = option("conv:2000,gp:50", "coders, top first, as KIND:LATENT_DIM")
+    # The convolutional coder (VC-AE).
+    image_height: int = option(240, "rows of the model's input, pixels; divides 240", low=8, high=240)
+    image_width: int = option(160, "columns of the model's input, pixels; divides 160", low=8, high=160)
+    filters: tuple[int, ...] = option((128, 64, 32, 16, 8), "filters of each convolution", low=1)
+    pools: tuple[int, ...] = option(
+        (1, 1, 1, 1, 0), "1 where a 2x2 max pooling follows the convolution", low=0, high=1
+    )
+    kernel_size: int = option(5, "side of the convolutions, pixels; 3 or 5", low=3, high=5)
+    label_head: str = option(
+        "softmax", "label head on the codes of a parametric coder", choices=("softmax", "ordinal")
+    )
+    dense_units: int = option(500, "hidden units of a dense coder", low=1)
+    # The Gaussian-process coder (VO-GPAE).
+    gp: str = option(
+        "minibatch", "blocks of --gp_block frames, or all frames at once", choices=("minibatch", "exact")
+    )
+    gp_points: int = option(5000, "frames in X_L, the subset that the GP is trained on", low=8, high=20000)
+    gp_block: int = option(500, "frames in one block of the minibatch GP", low=4, high=20000)
+    gp_init: str = option("pca", "start of the variational means M", choices=("pca", "random"))
+    expectation: str = option(
+        "quadrature",
+        "ordinal term: Gauss-Hermite, or one sample as in Eq. 20",
+        choices=("quadrature", "sample"),
+    )
+    ordinal_weight: float = option(1.0, "weight of the ordinal term of the GP coder", low=0.0)
+    z0_uncertainty: str = option(
+        "mean", "the GP decoder explains the mean of Z0, or its whole posterior", choices=("mean", "expected")
+    )
+    tie_variance: str = option(
+        "loo_calibrated",
+        "variance of the tied prior: per dimension by leave-one-out, or shared as in the paper",
+        choices=("loo_calibrated", "shared"),
+    )
+    test_variance: str = option(
+        "gp+meanS",
+        "variance of q(Z1) at a new frame: with the mean of S, without, or with S propagated",
+        choices=("gp+meanS", "gp", "gp+propagated"),
+    )
+    # Algorithm 1.
+    iterations: int = option(50, "outer iterations of Algorithm 1 at most", low=1)
+    init_epochs: int = option(5, "epochs of each coder before the first outer iteration", low=0)
+    epochs_per_iteration: int = option(1, "epochs of a parametric coder in an outer iteration", low=1)
+    gp_init_steps: int = option(50, "steps of the GP coder before the first outer iteration", low=0)
+    gp_steps: int = option(
+        0, "steps of the GP coder in an outer iteration; 0: one epoch of X_L", low=0
+    )
+    warmup_iterations: int = option(20, "outer iterations over which alpha and beta grow to 1 (N_t)", low=1)
+    tie: int = option(1, "1: tie the prior of Z0 to the GP's predictions (Eq. 4); 0: N(0, I)", low=0, high=1)
+    tolerance: float = option(
+        1e-3, "relative change of the 3-iteration mean of the bound that ends training", low=0.0
+    )
+    patience: int = option(
+        10, "iterations without a better validation score before training ends", low=1
+    )
+    selection: str = option(
+        "icc", "validation score that chooses the model", choices=("icc", "ordinal_log_score")
+    )
+    # Steps.
+    batch_size: int = option(32, "images in a step of a parametric coder", low=1)
+    optimizer: str = option("sgd", "optimizer of the parametric coders", choices=("sgd", "adam"))
+    learning_rate: float = option(0.01, "learning rate of the parametric coders", low=0.0)
+    gp_optimizer: str = option("adam", "optimizer of the GP coder", choices=("sgd", "adam"))
+    gp_learning_rate: float = option(0.01, "learning rate of the GP coder", low=0.0)
+    clip_norm: float = option(100.0, "largest global norm of a gradient of a per-point bound", low=1e-6)
+    # Terms.
+    label_weight: float = option(1.0, "weight of the label term of the parametric coders", low=0.0)
+    label_schedule: str = option(
+        "paper",
+        "label term of an upper coder: fades as 1 - alpha (Eq. 21), or kept",
+        choices=("paper", "kept"),
+    )
+    # Balance (Eq. 24-25).
+    balance: str = option(
+        "ess",
+        "frames drawn by inverse label frequency with a target effective sample size, "
+        "as Eq. 25 is printed, or uniformly",
+        choices=("ess", "paper", "off"),
+    )
+    balance_ess: float = option(
+        0.1, "effective sample size of the balanced draw, as a share of the frames", low=1e-3, high=1.0
+    )
+    # Augmentation of the parametric coder's input.
+    augment_shift: float = option(0.0, "largest random shift, share of the side", low=0.0, high=0.5)
+    augment_scale: float = option(0.0, "largest random change of size, share", low=0.0, high=0.5)
+    augment_rotation: float = option(0.0, "largest random rotation, degrees", low=0.0, high=45.0)
+    augment_contrast: float = option(0.0, "largest random change of contrast, share", low=0.0, high=1.0)
+    augment_brightness: float = option(0.0, "largest random change of brightness, share of the range", low=0.0, high=1.0)
+    augment_blur: float = option(0.0, "share of the frames that are blurred", low=0.0, high=1.0)
+    augment_flip: float = option(0.0, "share of the frames that are mirrored", low=0.0, high=1.0)
+    # The rest.
+    calibrate: int = option(
+        1, "1: refit the cut-points on the natural label distribution after training", low=0, high=1
+    )
+    fold: int = option(0, "subject fold", low=0)
+    seed: int = option(0, "seed of every random number of the run", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check_option(field, getattr(self, field.name))
+        parse_coders(self.coders)
+        if len(self.pools) != len(self.filters):
+            raise UserError(f"--pools has {len(self.pools)} entries for {len(self.filters)} --filters")
+        if 240 % self.image_height or 160 % self.image_width:
+            raise UserError(
+                f"--image_height={self.image_height} and --image_width={self.image_width} must "
+                "divide the crop's 240 and 160"
+            )
+        if self.kernel_size not in (3, 5):
+            raise UserError(f"--kernel_size={self.kernel_size} must be 3 or 5")
+
+    @property
+    def stack(self) -> tuple[CoderSpec, ...]:
+        """The coders, top first."""
+        return parse_coders(self.coders)
+
+    def to_json(self) -> str:
+        """The options as JSON text, one per line."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Config:
+        """The inverse of `to_json` after `json.loads`.
+
+        Args:
+          values: option names and values; a missing option keeps its default.
+
+        Returns:
+          The configuration.
+
+        Raises:
+          UserError: an option that does not exist, or a value outside its range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise UserError(f"unknown option {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def check_option(field: dataclasses.Field[Any], value: Any) -> None:
+    """Raises `UserError` where a value is outside the range that its field declares."""
+    meta = field.metadata
+    if meta["choices"] and value not in meta["choices"]:
+        raise UserError(f"--{field.name}={value}: choose one of {', '.join(meta['choices'])}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, str):
+            continue
+        low, high = meta["low"], meta["high"]
+        if (low is not None and not number >= low) or (high is not None and not number <= high):
+            between = f"{'' if low is None else low}..{'' if high is None else high}"
+            raise UserError(f"--{field.name}={value} is outside {between} ({meta['help']})")
+
+
+SMALL: dict[str, Any] = {
+    "coders": "conv:200,gp:20",
+    "image_height": 60,
+    "image_width": 40,
+    "filters": (32, 32, 48, 64),
+    "pools": (1, 1, 1, 0),
+    "kernel_size": 5,
+}
+
+
+def preset(name: str, **changes: Any) -> Config:
+    """A configuration by name.
+
+    Args:
+      name: `paper` (the paper's sizes) or `small` (trains in minutes on two cores).
+      **changes: options that differ from the preset.
+
+    Returns:
+      The configuration.
+
+    Raises:
+      UserError: an unknown preset or a value outside its range.
+    """
+    presets: dict[str, dict[str, Any]] = {"paper": {}, "small": SMALL}
+    if name not in presets:
+        raise UserError(f"--preset={name}: choose one of {', '.join(presets)}")
+    return Config(**{**presets[name], **changes})

@@ -1,0 +1,122 @@
+"""A run's folder: what it needs to go on after a kill, and the model that was best."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from deepcoder_tf.errors import UserError, explain_os_error
+
+__all__ = ["Checkpoints", "write_json"]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON under a temporary name, then renames: never half a file.
+
+    Raises:
+      UserError: the disk is full or cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise explain_os_error(error, f"writing {path}") from error
+
+
+class Checkpoints:
+    """Saves `items` with the progress that belongs to them, and brings both back.
+
+    A save writes tensors first and then renames `state.json` onto the old one, so that a kill at
+    any moment leaves a state whose tensors exist.
+
+    Args:
+      folder: of the run.
+      items: trackable objects by name.
+    """
+
+    def __init__(self, folder: Path, **items: Any) -> None:
+        self.folder = folder
+        self.items = tf.train.Checkpoint(**items)
+        self.manager = tf.train.CheckpointManager(
+            self.items, str(folder / "checkpoints"), max_to_keep=2
+        )
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Saves everything as of the end of an outer iteration.
+
+        Raises:
+          UserError: the disk is full; the last complete save is kept.
+        """
+        try:
+            prefix = self.manager.save(checkpoint_number=state["iteration"] + 1)
+        except (OSError, tf.errors.OpError) as error:
+            raise disk_error(error, self.folder) from error
+        write_json(self.folder / "state.json", {**state, "checkpoint": Path(prefix).name})
+
+    def restore(self) -> dict[str, Any] | None:
+        """Loads the last complete save.
+
+        Returns:
+          Its state, or None in a new folder.
+
+        Raises:
+          UserError: the save does not fit the model, or is damaged.
+        """
+        path = self.folder / "state.json"
+        if not path.exists():
+            return None
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            prefix = self.folder / "checkpoints" / state["checkpoint"]
+            status = self.items.restore(str(prefix))
+            status.assert_existing_objects_matched()
+        except (ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{path}: the saved state cannot be read ({first_line(error)}); "
+                "choose another --model_dir or delete this one"
+            ) from error
+        return state
+
+    @staticmethod
+    def save_model(folder: Path, model: tf.Module) -> None:
+        """Saves a model's weights alone as `folder/best`, replacing an older one."""
+        try:
+            tf.train.Checkpoint(model=model).write(str(folder / "best" / "weights"))
+        except (OSError, tf.errors.OpError) as error:
+            raise disk_error(error, folder) from error
+
+    @staticmethod
+    def load_model(folder: Path, model: tf.Module) -> None:
+        """Loads what `save_model` wrote.
+
+        Raises:
+          UserError: nothing was saved, or it does not fit.
+        """
+        try:
+            status = tf.train.Checkpoint(model=model).read(str(folder / "best" / "weights"))
+            status.assert_existing_objects_matched()
+        except (ValueError, AssertionError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{folder}: no complete trained model is here ({first_line(error)}); "
+                "run deepcoder-train with this --model_dir to its end"
+            ) from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an exception's text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def disk_error(error: Exception, folder: Path) -> UserError:
+    """A failed write as one line."""
+    if isinstance(error, OSError):
+        return explain_os_error(error, f"saving to {folder}")
+    return UserError(
+        f"saving to {folder} failed: {first_line(error)}; free some space and run the same command "
+        "again: the last complete save is kept"
+    )

@@ -1,0 +1,98 @@
+"""The training images as the model sees them, on disk: memory stays flat however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from deepcoder_tf.errors import explain_os_error
+
+__all__ = ["Frames", "batches", "open_store", "write_store"]
+
+
+class Frames(NamedTuple):
+    """Frames of one split, row by row.
+
+    Attributes:
+      images: `[N, H, W, 1]` uint8, equalised and resized; usually a memory map.
+      labels: `[N, Q]` int32, -1 where missing.
+      subjects: `[N]` names.
+      rows: `[N]` int64 rows of `frames.csv`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    subjects: np.ndarray
+    rows: np.ndarray
+
+    def take(self, index: np.ndarray) -> Frames:
+        """The frames at `index`, copied into memory."""
+        return Frames(*(np.asarray(part[index]) for part in self))
+
+
+def write_store(path: Path, images: Iterable[np.ndarray], count: int, shape: tuple[int, int]) -> None:
+    """Writes images one batch at a time under a temporary name, then renames.
+
+    Args:
+      path: of the `.npy` file.
+      images: batches `[b, H, W, 1]` uint8.
+      count: N, how many there will be.
+      shape: `(H, W)`.
+
+    Raises:
+      UserError: the disk is full or cannot be written.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store = np.lib.format.open_memmap(
+            partial, mode="w+", dtype=np.uint8, shape=(count, *shape, 1)
+        )
+        start = 0
+        for batch in images:
+            store[start : start + len(batch)] = batch
+            start += len(batch)
+        if start != count:
+            raise ValueError(f"{start} images for {count} rows in {path}")
+        store.flush()
+        del store
+        partial.replace(path)
+    except OSError as error:
+        raise explain_os_error(error, f"writing {path}") from error
+
+
+def open_store(path: Path) -> np.ndarray:
+    """The images of `write_store`, memory mapped."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def batches(parts: dict[str, np.ndarray], rows: np.ndarray) -> Iterator[dict[str, tf.Tensor]]:
+    """Gathers rows of arrays, one batch ahead of the step that uses them.
+
+    Args:
+      parts: arrays with N rows each, memory maps included.
+      rows: `[batches, batch_size]`.
+
+    Yields:
+      For each batch the gathered parts, and `index` `[batch_size]` int32.
+    """
+    names = list(parts)
+    types = [tf.as_dtype(parts[name].dtype) for name in names]
+
+    def gather(index: np.ndarray) -> list[np.ndarray]:
+        return [np.asarray(parts[name][index]) for name in names]
+
+    def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
+        values = tf.numpy_function(gather, [index], types, stateful=False)
+        loaded = {"index": tf.cast(index, tf.int32)}
+        for name, value in zip(names, values, strict=True):
+            value.set_shape((rows.shape[1], *parts[name].shape[1:]))
+            loaded[name] = value
+        return loaded
+
+    dataset = tf.data.Dataset.from_tensor_slices(rows).map(load, num_parallel_calls=1)
+    yield from dataset.prefetch(2)
