@@ -1,0 +1,173 @@
+"""Similarity registration to a mean shape: the geometry between landmarks and crops.
+
+In the plane a similarity without reflection is multiplication and addition of complex numbers,
+x -> a x + b, so that the least-squares fit (Umeyama 1991) is one complex division: with shapes
+centred, a = <x, y> / <x, x>. It cannot reflect.
+
+Source: Umeyama, Least-Squares Estimation of Transformation Parameters Between Two Point Patterns,
+PAMI 1991; Gower, Generalized Procrustes Analysis, Psychometrika 1975.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+__all__ = ["CROP_SHAPE", "fit_similarity", "mean_shape", "place_in_crop", "warp"]
+
+CROP_SHAPE = (240, 160)
+"""Rows and columns of a crop, as in the paper (section 5)."""
+
+SIDE_MARGIN = 0.10
+"""Share of the crop's width left of, and right of, the mean shape's outermost brow points."""
+
+TOP_MARGIN = 0.25
+"""Share of the crop's height above the brows: the forehead, whose wrinkles belong to AU 1 and 2.
+The chin then falls at about 0.85 of the height, with room below it for a dropped jaw (AU 26)."""
+
+LEFT_EYE, RIGHT_EYE = slice(19, 25), slice(25, 31)
+"""Columns of the 49 points: the eye at the left of the picture, and the one at its right."""
+
+PROCRUSTES_TOLERANCE = 1e-7
+PROCRUSTES_ITERATIONS = 100
+"""Shapes have unit size, so that the tolerance is a share of it; four or five rounds are usual."""
+
+
+def as_complex(points: np.ndarray) -> np.ndarray:
+    """`[..., P, 2]` to complex `[..., P]`, in double precision."""
+    points = np.asarray(points, np.float64)
+    return points[..., 0] + 1j * points[..., 1]
+
+
+def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The least-squares similarity transform (rotation, one scale, translation; no reflection).
+
+    Args:
+      source: `[P, 2]` points.
+      target: `[P, 2]` where they shall go.
+
+    Returns:
+      `[2, 3]` float64 matrix for `cv2.warpAffine` (source to target pixels).
+
+    Raises:
+      ValueError: shapes differ, or all source points coincide.
+    """
+    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2:
+        raise ValueError(f"expected two arrays [P, 2], got {source.shape} and {target.shape}")
+    x, y = as_complex(source), as_complex(target)
+    x_mean, y_mean = x.mean(), y.mean()
+    spread = np.vdot(x - x_mean, x - x_mean).real
+    if not spread > 0:
+        raise ValueError("the source points coincide: no similarity transform is defined")
+    a = np.vdot(x - x_mean, y - y_mean) / spread
+    b = y_mean - a * x_mean
+    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def mean_shape(shapes: Sequence[np.ndarray]) -> np.ndarray:
+    """Generalised Procrustes mean, each subject with equal weight however many frames it has.
+
+    Args:
+      shapes: one array `[frames, 49, 2]` per subject, pixels.
+
+    Returns:
+      `[49, 2]` float64, centred, of unit size (root sum of squares), eyes level.
+
+    Raises:
+      ValueError: no subject, or a subject without frames.
+    """
+    if not shapes or any(len(subject) == 0 for subject in shapes):
+        raise ValueError("the mean shape needs at least one frame of every training subject")
+    weights = np.concatenate([np.full(len(s), 1 / (len(s) * len(shapes))) for s in shapes])
+    x = as_complex(np.concatenate(shapes))
+    x = x - x.mean(axis=1, keepdims=True)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    mean = level_eyes(x[0])
+    for _ in range(PROCRUSTES_ITERATIONS):
+        # With both sides of unit size the optimal rotation is <x, mean> / |<x, mean>|.
+        rotation = (x.conj() * mean).sum(axis=1)
+        rotation /= np.abs(rotation)
+        new = (weights[:, None] * rotation[:, None] * x).sum(axis=0)
+        new = level_eyes(new / np.linalg.norm(new))
+        change = np.linalg.norm(new - mean)
+        mean = new
+        if change < PROCRUSTES_TOLERANCE:
+            break
+    return np.stack([mean.real, mean.imag], axis=-1)
+
+
+def level_eyes(shape: np.ndarray) -> np.ndarray:
+    """Rotates a complex shape `[49]` so that its eye centres lie on one level."""
+    line = shape[RIGHT_EYE].mean() - shape[LEFT_EYE].mean()
+    return shape * (line.conj() / abs(line))
+
+
+def place_in_crop(shape: np.ndarray, crop_shape: tuple[int, int] = CROP_SHAPE) -> np.ndarray:
+    """Scales and moves a mean shape to where it lies in every crop.
+
+    Args:
+      shape: `[49, 2]` as `mean_shape` gives it.
+      crop_shape: rows and columns.
+
+    Returns:
+      `[49, 2]` float64, crop pixels: `SIDE_MARGIN` on both sides, brows at `TOP_MARGIN`.
+    """
+    rows, columns = crop_shape
+    low, high = shape.min(axis=0), shape.max(axis=0)
+    scale = (1 - 2 * SIDE_MARGIN) * columns / (high[0] - low[0])
+    corner = np.array([SIDE_MARGIN * columns, TOP_MARGIN * rows])
+    return (shape - low) * scale + corner
+
+
+def warp(
+    image: np.ndarray, matrix: np.ndarray, crop_shape: tuple[int, int] = CROP_SHAPE
+) -> np.ndarray:
+    """Resamples a picture into a crop, without aliasing when the face is larger than the crop.
+
+    Args:
+      image: `[height, width]` uint8.
+      matrix: `[2, 3]` from picture to crop pixels, as `fit_similarity` gives it.
+      crop_shape: rows and columns.
+
+    Returns:
+      `[rows, columns]` uint8; beyond the picture's edge its border pixels are repeated.
+    """
+    rows, columns = crop_shape
+    matrix = np.array(matrix, np.float64)
+    shrink = int(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
+    if shrink >= 2:
+        image, matrix = shrink_first(image, matrix, shrink, crop_shape)
+    return cv2.warpAffine(
+        image, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def shrink_first(
+    image: np.ndarray, matrix: np.ndarray, shrink: int, crop_shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Averages blocks of shrink x shrink pixels of the part of the picture that the crop shows.
+
+    Bilinear interpolation looks at four pixels only; when a crop pixel spans more of them, fine
+    texture would turn into noise.
+    """
+    rows, columns = crop_shape
+    corners = np.array([[0, 0], [columns, 0], [0, rows], [columns, rows]], np.float64)
+    inside = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    size = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(inside.min(axis=0)).astype(int) - 2 * shrink, 0, size - 1)
+    high = np.clip(np.ceil(inside.max(axis=0)).astype(int) + 2 * shrink, low + 1, size)
+    blocks = (high - low) // shrink
+    if (blocks < 2).any():
+        return image, matrix
+    high = low + blocks * shrink
+    part = cv2.resize(
+        image[low[1] : high[1], low[0] : high[0]],
+        (int(blocks[0]), int(blocks[1])),
+        interpolation=cv2.INTER_AREA,
+    )
+    # Pixel centres: x_picture = shrink * x_part + (shrink - 1) / 2 + low.
+    offset = (shrink - 1) / 2 + low
+    shifted = np.column_stack([shrink * matrix[:, :2], matrix[:, :2] @ offset + matrix[:, 2]])
+    return part, shifted

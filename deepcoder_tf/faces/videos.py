@@ -1,0 +1,174 @@
+"""Video frame by frame: every frame the container promises, with its timestamp, decoded or not.
+
+OpenCV alone skips a damaged frame and moves the later ones forward, so that each later label would
+sit on the wrong picture. Here the container's packets are listed first (no decoding, milliseconds)
+and each decoded picture is put at the packet whose timestamp it carries; packets without a picture
+come out as frames whose image is None. (A picture that the decoder patched up passes for whole.)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# OpenCV and FFmpeg print to stderr what is reported here in the status of each frame.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+
+import cv2
+import numpy as np
+
+from deepcoder_tf.errors import UserError
+
+__all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "is_video", "promised_frames"]
+
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
+)
+"""File name endings, in lower case, that are taken for video."""
+
+RAW_PACKETS = (cv2.CAP_PROP_FORMAT, -1)
+"""Makes OpenCV hand out packets as they lie in the container, without decoding."""
+
+FALLBACK_FPS = 25.0
+"""Frames a second where a container names none; only the count of lost frames depends on it."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video.
+
+    Attributes:
+      number: position in the container, from 0.
+      timestamp: seconds from the start of the container; None where it holds none.
+      image: `[height, width, 3]` uint8 BGR; None when the frame cannot be decoded.
+    """
+
+    number: int
+    timestamp: float | None
+    image: np.ndarray | None
+
+
+def is_video(path: Path) -> bool:
+    """Whether the file's name is that of a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def open_capture(path: Path, *parameters: int) -> cv2.VideoCapture:
+    """Opens the container or tells why not."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; check the path")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: is empty (0 bytes); copy the video again")
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, list(parameters))
+    if not capture.isOpened():
+        raise UserError(
+            f"{path}: cannot be opened as a video (damaged, cut short or of an unknown format); "
+            "copy it again or convert it to MP4"
+        )
+    return capture
+
+
+def promised_frames(path: str | Path) -> int:
+    """Number of frames that the container's header promises, without reading the rest.
+
+    Args:
+      path: a video file.
+
+    Returns:
+      The number; 0 where the header gives none.
+
+    Raises:
+      UserError: the file is not there or is not a video.
+    """
+    capture = open_capture(Path(path))
+    try:
+        return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        capture.release()
+
+
+class Video:
+    """A video file that can be gone through any number of times with flat memory.
+
+    Attributes:
+      path: the file.
+      timestamps: seconds of every packet, in the order of display.
+      frame_rate: frames a second, as the container says.
+      lost: frames that the header promises after the last packet (the file is cut short).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Lists the packets.
+
+        Raises:
+          UserError: the file is not there or is not a video.
+        """
+        self.path = Path(path)
+        capture = open_capture(self.path, *RAW_PACKETS)
+        try:
+            rate = capture.get(cv2.CAP_PROP_FPS)
+            self.frame_rate = float(rate) if rate > 0 else FALLBACK_FPS
+            promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+            times = []
+            while capture.grab():
+                times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0)
+        finally:
+            capture.release()
+        self.timestamps = np.sort(np.asarray(times, np.float64))
+        self.lost = self.count_lost(promised)
+
+    def count_lost(self, promised: int) -> int:
+        """Frames missing at the end: by count, but no more than the promised duration leaves.
+
+        A header that only estimates its count (variable frame rate) is thus not taken for damage.
+        """
+        present = len(self.timestamps)
+        if present == 0:
+            return promised
+        seconds = promised / self.frame_rate - (self.timestamps[-1] - self.timestamps[0])
+        return max(0, min(promised - present, round(seconds * self.frame_rate) - 1))
+
+    def __len__(self) -> int:
+        """Frames that the container promises."""
+        return len(self.timestamps) + self.lost
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yields every promised frame in the order of display."""
+        return self.frames()
+
+    def frames(self) -> Iterator[Frame]:
+        """Yields every promised frame in the order of display; memory stays flat."""
+        position = 0
+        capture = open_capture(self.path)
+        try:
+            attempts = len(self)  # a frame that cannot be decoded makes one call fail, not the rest
+            while position < len(self.timestamps) and attempts > 0:
+                attempts -= 1
+                grabbed, image = capture.read()
+                if not grabbed:
+                    continue
+                found = self.locate(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0, position)
+                for number in range(position, found):
+                    yield Frame(number, float(self.timestamps[number]), None)
+                yield Frame(found, float(self.timestamps[found]), image)
+                position = found + 1
+        finally:
+            capture.release()
+        for number in range(position, len(self)):
+            known = number < len(self.timestamps)
+            yield Frame(number, float(self.timestamps[number]) if known else None, None)
+
+    def locate(self, timestamp: float, position: int) -> int:
+        """The packet, at or after `position`, that carries this timestamp.
+
+        Falls back on `position` where decoder and container tell different times.
+        """
+        tolerance = 0.5 / self.frame_rate
+        start = int(np.searchsorted(self.timestamps, timestamp - tolerance))
+        found = max(start, position)
+        if found < len(self.timestamps) and abs(self.timestamps[found] - timestamp) <= tolerance:
+            return found
+        return position
