@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from check_shapes import check_shapes
 
-from deepcoder_tf.numerics import relative_jitter, symmetric_matmul
+from deepcoder_tf.numerics import symmetric_matmul
 
 __all__ = [
     "DEAD_KERNEL",
@@ -127,22 +127,20 @@ def covariance(
     noise_variance: tf.Tensor,
     X: tf.Tensor,
 ) -> tf.Tensor:
-    """C = k(X, X) + (σ² + jitter a) I, the covariance of noisy outputs (Eq. 13, 14).
-
-    The jitter is `relative_jitter` of the type, a part of the model like the noise.
+    """C = k(X, X) + σ² I, the covariance of noisy outputs (Eq. 13, 14).
 
     Args:
       amplitude_variance: scalar a.
       lengthscales: ℓ, positive.
-      noise_variance: scalar σ².
+      noise_variance: scalar σ²: all that stands on the diagonal beyond a. Jitter is a part of it,
+        the same in training, prediction and export; `numerics.relative_jitter` tells how much.
       X: inputs.
 
     Returns:
       C, symmetric positive definite.
     """
     K = kernel_matrix(amplitude_variance, lengthscales, X)
-    total = amplitude_variance * (1.0 + relative_jitter(X.dtype)) + noise_variance
-    return tf.linalg.set_diag(K, tf.fill([tf.shape(X)[0]], total))
+    return tf.linalg.set_diag(K, tf.fill([tf.shape(X)[0]], amplitude_variance + noise_variance))
 
 
 @check_shapes("X: [N, D]", "return: []")
@@ -171,7 +169,9 @@ def median_lengthscale(X: tf.Tensor) -> tf.Tensor:
     above_diagonal = tf.range(n)[:, tf.newaxis] < tf.range(n)
     return tf.sqrt(
         tfp.stats.percentile(
-            tf.boolean_mask(tf.maximum(squares, 0.0), above_diagonal), 50.0, "midpoint"
+            tf.boolean_mask(tf.maximum(squares, 0.0), above_diagonal),
+            50.0,
+            interpolation="midpoint",
         )
     )
 

@@ -29,7 +29,7 @@ from deepcoder_tf.numerics import (
     triangular_inverse,
 )
 
-__all__ = ["Factors", "factorise", "gp_log_likelihood", "loo", "loo_residuals"]
+__all__ = ["Factors", "factorise", "gp_log_likelihood", "loo", "loo_predictions"]
 
 
 class Factors(NamedTuple):
@@ -171,18 +171,18 @@ def _log_likelihood(
     return function
 
 
-@check_shapes("Z: [N, D]", "return[0]: [N, D]", "return[1]: [N]")
-def loo_residuals(factors: Factors, Z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Errors of the leave-one-out prediction of outputs, and its variances.
+@check_shapes("targets: [N, K]", "return[0]: [N, K]", "return[1]: [N]")
+def loo_predictions(factors: Factors, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The values of `loo` from factors alone, without a gradient.
 
-    They calibrate the decoder's variance for each dimension and give its training curve.
+    Those of the decoder calibrate its variance for each dimension and give its training curve.
 
     Args:
       factors: `factorise(C)`.
-      Z: outputs, without their mean.
+      targets: outputs of the process.
 
     Returns:
-      z_i - m^{LOO}_i = [P Z]_i / P_ii, in the unit of Z, and 1 / P_ii.
+      Means, in the unit of the targets, and variances, which the K outputs share.
     """
     p = tf.linalg.diag_part(factors.P)
-    return tf.matmul(factors.P, Z) / p[:, tf.newaxis], 1.0 / p
+    return targets - tf.matmul(factors.P, targets) / p[:, tf.newaxis], 1.0 / p

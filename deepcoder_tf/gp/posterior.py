@@ -12,32 +12,30 @@ import tensorflow as tf
 from check_shapes import check_shapes
 
 from deepcoder_tf.gp.kernels import covariance, kernel_matrix
-from deepcoder_tf.gp.leave_one_out import factorise
+from deepcoder_tf.gp.leave_one_out import factorise, loo_predictions
 from deepcoder_tf.numerics import relative_jitter
 
-__all__ = ["MAX_JITTER", "FrozenPosterior", "freeze", "predict"]
+__all__ = ["MAX_JITTER", "FrozenPosterior", "freeze", "predict", "propagated_variance"]
 
 # Relative to the kernel's variance: more would no longer be the model that was trained.
 MAX_JITTER = 1e-2
 
 
 class FrozenPosterior(NamedTuple):
-    """Everything prediction needs: tensors, or weights read as tensors.
+    """Everything that prediction needs.
 
     Attributes:
       inputs: `[N, D]`, training inputs.
-      alpha: `[N, K]`, C⁻¹ times the centred targets.
+      alpha: `[N, K]`, C⁻¹ times the targets.
       L_inv: `[N, N]`, inverse of the lower factor of C.
-      offset: `[K]`, mean of the targets.
       amplitude_variance: scalar a.
       lengthscales: `[D]`.
-      noise_variance: scalar, all that is on the diagonal of C beyond a: noise and jitter.
+      noise_variance: scalar, all that stands on the diagonal of C beyond a.
     """
 
     inputs: tf.Tensor
     alpha: tf.Tensor
     L_inv: tf.Tensor
-    offset: tf.Tensor
     amplitude_variance: tf.Tensor
     lengthscales: tf.Tensor
     noise_variance: tf.Tensor
@@ -49,7 +47,6 @@ class FrozenPosterior(NamedTuple):
     "noise_variance: []",
     "inputs: [N, D]",
     "targets: [N, K]",
-    "offset: [K]",
 )
 def freeze(
     amplitude_variance: tf.Tensor,
@@ -57,47 +54,41 @@ def freeze(
     noise_variance: tf.Tensor,
     inputs: tf.Tensor,
     targets: tf.Tensor,
-    offset: tf.Tensor | None = None,
-) -> FrozenPosterior:
-    """Factorises once and keeps what prediction needs. Eager only: it may have to try again.
+) -> tuple[FrozenPosterior, tuple[tf.Tensor, tf.Tensor]]:
+    """Factorises the covariance once and keeps what prediction needs.
 
     The first try is the model itself. Where rounding makes its covariance indefinite, jitter grows
-    tenfold until it is not; the added jitter then also counts in the predicted variance.
+    tenfold until it is not, and then counts in the predicted variance too. Eager only, because how
+    often it tries depends on values.
 
     Args:
       amplitude_variance: scalar a, in squared units of the targets.
       lengthscales: in units of the inputs.
-      noise_variance: scalar σ².
+      noise_variance: scalar σ², as in `kernels.covariance`.
       inputs: training inputs.
-      targets: training targets, with their mean.
-      offset: mean of the targets, which prediction adds again; None is 0.
+      targets: training targets, whose mean has been subtracted.
 
     Returns:
-      The frozen posterior, in the type of the inputs.
+      The frozen posterior, and the leave-one-out means `[N, K]` and variances `[N]` of the targets.
 
     Raises:
       ValueError: if the covariance is not positive definite with a jitter of `MAX_JITTER` a.
     """
-    offset = tf.zeros_like(targets[0]) if offset is None else offset
     C = covariance(amplitude_variance, lengthscales, noise_variance, inputs)
-    jitter = relative_jitter(inputs.dtype)
-    extra = 0.0
-    while True:
-        factors = factorise(C, extra * amplitude_variance)
-        if bool(factors.ok):
-            break
-        extra = jitter * 10.0 if extra == 0.0 else extra * 10.0
-        if extra > MAX_JITTER * (1.0 + 1e-9):
+    jitter = 0.0
+    while not bool((factors := factorise(C, jitter * amplitude_variance)).ok):
+        jitter = 10.0 * (jitter or relative_jitter(inputs.dtype))
+        if jitter > MAX_JITTER * (1.0 + 1e-6):
             raise ValueError(_indefinite(amplitude_variance, lengthscales, noise_variance))
-    return FrozenPosterior(
+    posterior = FrozenPosterior(
         inputs=inputs,
-        alpha=tf.matmul(factors.P, targets - offset),
+        alpha=tf.matmul(factors.P, targets),
         L_inv=factors.L_inv,
-        offset=offset,
         amplitude_variance=amplitude_variance,
         lengthscales=lengthscales,
-        noise_variance=noise_variance + (jitter + extra) * amplitude_variance,
+        noise_variance=noise_variance + jitter * amplitude_variance,
     )
+    return posterior, loo_predictions(factors, targets)
 
 
 def _indefinite(
@@ -116,18 +107,39 @@ def _indefinite(
 def predict(posterior: FrozenPosterior, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and variance of a noisy output at new inputs.
 
-        mean = b + k α,   var = a + σ² - ‖L⁻¹ k‖²
+        mean = k α,   var = a + σ² - ‖L⁻¹ k‖²
 
     Args:
       posterior: from `freeze`.
       x: new inputs, in the type of the posterior.
 
     Returns:
-      Means, and variances, which the K outputs share; at least the noise variance.
+      Means, and variances, which the K outputs share; the noise variance or more.
     """
     p = posterior
     k = kernel_matrix(p.amplitude_variance, p.lengthscales, x, p.inputs)
-    mean = p.offset + tf.matmul(k, p.alpha)
     explained = tf.reduce_sum(tf.square(tf.matmul(k, p.L_inv, transpose_b=True)), axis=1)
     # Rounding may explain a little more than there is.
-    return mean, p.noise_variance + tf.nn.relu(p.amplitude_variance - explained)
+    return tf.matmul(k, p.alpha), p.noise_variance + tf.nn.relu(p.amplitude_variance - explained)
+
+
+@check_shapes("x: [B, D]", "target_var: [N, K]", "return: [B, K]")
+def propagated_variance(
+    posterior: FrozenPosterior, x: tf.Tensor, target_var: tf.Tensor
+) -> tf.Tensor:
+    """Variance that uncertain training targets add to the predicted mean.
+
+        var_k = k C⁻¹ diag(S_k) C⁻¹ kᵀ
+
+    Args:
+      posterior: from `freeze`.
+      x: new inputs, in the type of the posterior.
+      target_var: S, variances of the training targets.
+
+    Returns:
+      Variances for each output, to be added to that of `predict`.
+    """
+    p = posterior
+    k = kernel_matrix(p.amplitude_variance, p.lengthscales, x, p.inputs)
+    gain = tf.matmul(tf.matmul(k, p.L_inv, transpose_b=True), p.L_inv)  # k C⁻¹
+    return tf.matmul(tf.square(gain), target_var)
