@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.coders.coder import Coder
-from deepcoder_tf.gp.kernels import kernel_matrix, median_lengthscale
-from deepcoder_tf.gp.leave_one_out import gp_log_likelihood, loo
+from deepcoder_tf.gp.kernels import check_alive, covariance, kernel_matrix, median_lengthscale
+from deepcoder_tf.gp.leave_one_out import Factors, gp_log_likelihood, loo, loo_residuals
 from deepcoder_tf.gp.posterior import FrozenPosterior, freeze, predict
 from deepcoder_tf.layers import sample
 from deepcoder_tf.likelihoods.gaussian import kl_diagonal
@@ -22,13 +22,16 @@ from deepcoder_tf.likelihoods.ordinal import (
     sampled_log_prob,
     weight_prior,
 )
-from deepcoder_tf.numerics import positive, relative_jitter, softplus_inverse
+from deepcoder_tf.numerics import positive, softplus_inverse, spd_inverse
 from deepcoder_tf.types import Gaussian
 
 __all__ = ["VOGPAE"]
 
 NOISE_FLOOR = 1e-4
 """Smallest noise variance of either GP, in standardised units."""
+
+ALIVE_POINTS = 500
+"""Points on which the start of the encoder's kernel is checked."""
 
 CALIBRATION_RANGE = (1e-3, 1e3)
 """Range of the per-dimension factor c_d of the tied prior's variance."""
@@ -113,6 +116,8 @@ class VOGPAE(Coder):
         self.alpha1 = self.add("alpha1", (N, D0), 0.0, constant=True)
         self.L0_inv = self.add("L0_inv", (N, N), 0.0, constant=True)
         self.L1_inv = self.add("L1_inv", (N, N), 0.0, constant=True)
+        self.frozen_noise0 = self.add("frozen_noise0", (), 0.1, constant=True)
+        self.frozen_noise1 = self.add("frozen_noise1", (), 0.5, constant=True)
         self.calibration = self.add("calibration", (D0,), 1.0, constant=True)
 
     def add(self, name: str, shape: tuple[int, ...], value: float, constant: bool = False):
@@ -135,12 +140,15 @@ class VOGPAE(Coder):
         return self.kernel(self.raw_amplitude1, self.raw_lengthscales1, self.raw_noise1)
 
     @staticmethod
-    def kernel(raw_amplitude, raw_lengthscales, raw_noise):
-        """Positive parameters; the jitter is part of the noise everywhere."""
-        amplitude = positive(tf.convert_to_tensor(raw_amplitude))
-        noise = positive(tf.convert_to_tensor(raw_noise), NOISE_FLOOR)
-        noise += relative_jitter(amplitude.dtype) * amplitude
-        return amplitude, positive(tf.convert_to_tensor(raw_lengthscales)), noise
+    def kernel(
+        raw_amplitude: keras.Variable, raw_lengthscales: keras.Variable, raw_noise: keras.Variable
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Positive parameters from unconstrained ones."""
+        return (
+            positive(tf.convert_to_tensor(raw_amplitude)),
+            positive(tf.convert_to_tensor(raw_lengthscales)),
+            positive(tf.convert_to_tensor(raw_noise), NOISE_FLOOR),
+        )
 
     @property
     def S(self) -> tf.Tensor:
@@ -176,11 +184,10 @@ class VOGPAE(Coder):
         Z0, var0 = tf.stop_gradient(z.mean), tf.stop_gradient(z.var)
         q = self.leave_one_out(Z0, index)
         Z1 = sample(q, seed)
-        amplitude, lengthscales, noise = self.decoder
-        C1 = add_diagonal(kernel_matrix(amplitude, lengthscales, Z1), noise)
-        if self.z0_uncertainty == "mean":
-            var0 = tf.zeros_like(var0)
-        recon = gp_log_likelihood(C1, Z0, var0)
+        uncertain = self.z0_uncertainty == "expected"
+        recon = gp_log_likelihood(
+            covariance(*self.decoder, Z1), Z0, tf.reduce_sum(var0, axis=1) if uncertain else None
+        )
         share = tf.cast(tf.shape(Z0)[0], tf.float64)
         return {
             "recon": tf.fill(tf.shape(index), recon / share),
@@ -194,8 +201,7 @@ class VOGPAE(Coder):
         Differs from the paper: Eq. 16 prints the kernel of Z1 -> Z0, which would define Z1 by
         itself; the recognition map needs the encoder's kernel on Z0, noise included.
         """
-        amplitude, lengthscales, noise = self.encoder
-        C0 = add_diagonal(kernel_matrix(amplitude, lengthscales, Z0), noise)
+        C0 = covariance(*self.encoder, Z0)
         mean, var = loo(C0, tf.gather(tf.convert_to_tensor(self.M), index))
         return Gaussian(mean, tf.gather(self.S, index) + var[:, tf.newaxis])
 
@@ -240,58 +246,104 @@ class VOGPAE(Coder):
         self.W.assign(0.1 * rng.standard_normal(self.W.shape))
         lengthscale = float(median_lengthscale(tf.constant(Z0)))
         self.raw_lengthscales0.assign(np.full(self.input_dims, inverse(lengthscale)))
+        amplitude, lengthscales, _ = self.encoder
+        block = tf.constant(Z0[:ALIVE_POINTS])
+        check_alive(kernel_matrix(amplitude, lengthscales, block), float(amplitude), "encoder")
         first, gaps = raw_cutpoints(tf.constant(initial_cutpoints(labels, LEVELS)))
         self.raw_first.assign(first)
         self.raw_gaps.assign(gaps)
 
     def refresh(self) -> None:
-        """Recomputes the caches of MODEL section 4 from the parameters and Z0_L."""
+        """Recomputes the caches of prediction from the parameters and Z0_L.
+
+        The inputs of the decoder are the leave-one-out means of Z1, as in training.
+
+        Raises:
+          ValueError: a covariance that no jitter makes positive definite.
+        """
         Z0, M = tf.convert_to_tensor(self.Z0), tf.convert_to_tensor(self.M)
-        encoder, in_loo = freeze(*self.encoder, Z0, M)
-        Z1_mean, Z1_var = in_loo
-        self.alpha0.assign(encoder.alpha)
-        self.L0_inv.assign(encoder.L_inv)
-        self.Z1.assign(Z1_mean)
-        self.Z1_var.assign(self.S + Z1_var[:, tf.newaxis])
-        decoder, (Z0_loo, Z0_loo_var) = freeze(*self.decoder, Z1_mean, Z0)
-        self.alpha1.assign(decoder.alpha)
-        self.L1_inv.assign(decoder.L_inv)
+        residuals, variances = self.keep(freeze(*self.encoder, Z0, M), M, 0)
+        self.Z1.assign(M - residuals)
+        self.Z1_var.assign(self.S + variances[:, tf.newaxis])
+        frozen = freeze(*self.decoder, tf.convert_to_tensor(self.Z1), Z0)
+        residuals, variances = self.keep(frozen, Z0, 1)
         if self.tie_variance == "loo_calibrated":
-            error = tf.square(Z0 - Z0_loo) + self.Z0_var
-            factor = tf.reduce_mean(error / Z0_loo_var[:, tf.newaxis], axis=0)
+            # c_d: how much larger the squared error of a dimension is than the shared variance.
+            error = tf.square(residuals) + tf.convert_to_tensor(self.Z0_var)
+            factor = tf.reduce_mean(error / variances[:, tf.newaxis], axis=0)
             self.calibration.assign(tf.clip_by_value(factor, *CALIBRATION_RANGE))
+
+    def keep(
+        self, frozen: FrozenPosterior, targets: tf.Tensor, n: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Stores one GP's caches; returns its leave-one-out residuals and variances."""
+        (self.alpha0, self.alpha1)[n].assign(frozen.alpha)
+        (self.L0_inv, self.L1_inv)[n].assign(frozen.L_inv)
+        (self.frozen_noise0, self.frozen_noise1)[n].assign(frozen.noise_variance)
+        P = spd_inverse(frozen.L_inv)
+        factors = Factors(frozen.L_inv, P, tf.zeros((), P.dtype), tf.constant(True))
+        return loo_residuals(factors, targets)
 
     # Prediction ---------------------------------------------------------------------------------
 
     def encode(self, z: tf.Tensor) -> Gaussian:
         """q(Z1|Z0) at new points: `[B, D0]` to `[B, D1]`, by matmul and exp only."""
-        dtype = z.dtype
-        z = (tf.cast(z, tf.float64) - self.offset) / self.scale
-        posterior = self.posterior(self.encoder, self.Z0, self.alpha0, self.L0_inv)
-        mean, var = predict(posterior, z)
-        var = var[:, tf.newaxis]
+        posterior = self.encoder_posterior
+        x = (tf.cast(z, tf.float64) - self.offset) / self.scale
+        mean, var = predict(posterior, x)
+        var = tf.broadcast_to(var[:, tf.newaxis], tf.shape(mean))
         if self.test_variance == "gp+meanS":
+            # A new point has no S of its own; the mean of S keeps its code distributed as in training.
             var += tf.reduce_mean(self.S, axis=0)
-        else:
-            var = tf.broadcast_to(var, tf.shape(mean))
-        return Gaussian(tf.cast(mean, dtype), tf.cast(var, dtype))
+        elif self.test_variance == "gp+propagated":
+            k = kernel_matrix(posterior.amplitude_variance, posterior.lengthscales, x, self.Z0)
+            kP = tf.matmul(tf.matmul(k, posterior.L_inv, transpose_b=True), posterior.L_inv)
+            var += tf.matmul(tf.square(kP), self.S)
+        return Gaussian(tf.cast(mean, z.dtype), tf.cast(var, z.dtype))
 
     def encode_train(self, z: tf.Tensor, index: tf.Tensor) -> Gaussian:
         """q(Z1|Z0) of the coder's own frames, leave-one-out over all of them."""
-        mean, var = tf.gather(self.Z1.value, index), tf.gather(self.Z1_var.value, index)
+        mean = tf.gather(tf.convert_to_tensor(self.Z1), index)
+        var = tf.gather(tf.convert_to_tensor(self.Z1_var), index)
         return Gaussian(tf.cast(mean, z.dtype), tf.cast(var, z.dtype))
 
     def decode(self, z: tf.Tensor) -> Gaussian:
         """p(Z0|Z1), noise included: `[B, D1]` to `[B, D0]`, in the units of Z0."""
-        posterior = self.posterior(self.decoder, self.Z1, self.alpha1, self.L1_inv)
-        mean, var = predict(posterior, tf.cast(z, tf.float64))
+        mean, var = predict(self.decoder_posterior, tf.cast(z, tf.float64))
         var = tf.maximum(var[:, tf.newaxis] * self.calibration, TIED_VAR_FLOOR)
         mean, var = mean * self.scale + self.offset, var * tf.square(self.scale)
         return Gaussian(tf.cast(mean, z.dtype), tf.cast(var, z.dtype))
 
-    def posterior(self, kernel, inputs, alpha, L_inv) -> FrozenPosterior:
-        """The plain arrays of one GP."""
-        raise RuntimeError
+    @property
+    def encoder_posterior(self) -> FrozenPosterior:
+        """The plain arrays of the GP encoder, as of the last `refresh`."""
+        return self.posterior(self.Z0, self.alpha0, self.L0_inv, self.encoder, self.frozen_noise0)
+
+    @property
+    def decoder_posterior(self) -> FrozenPosterior:
+        """The plain arrays of the GP decoder, as of the last `refresh`."""
+        return self.posterior(self.Z1, self.alpha1, self.L1_inv, self.decoder, self.frozen_noise1)
+
+    @staticmethod
+    def posterior(
+        inputs: keras.Variable,
+        alpha: keras.Variable,
+        L_inv: keras.Variable,
+        kernel: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
+        noise: keras.Variable,
+    ) -> FrozenPosterior:
+        """Weights read as tensors; the targets are centred already."""
+        amplitude, lengthscales, _ = kernel
+        alpha = tf.convert_to_tensor(alpha)
+        return FrozenPosterior(
+            inputs=tf.convert_to_tensor(inputs),
+            alpha=alpha,
+            L_inv=tf.convert_to_tensor(L_inv),
+            offset=tf.zeros_like(alpha[0]),
+            amplitude_variance=amplitude,
+            lengthscales=lengthscales,
+            noise_variance=tf.convert_to_tensor(noise),
+        )
 
     def level_probabilities(self, q: Gaussian) -> tf.Tensor:
         """p(y = s) with Z1 integrated out in closed form, `[B, Q, L]`."""
@@ -320,7 +372,3 @@ def inverse(value: float) -> float:
     """The raw value whose softplus is `value`."""
     return float(softplus_inverse(tf.constant(value, tf.float64)))
 
-
-def add_diagonal(K: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-    """K + noise I."""
-    return tf.linalg.set_diag(K, tf.linalg.diag_part(K) + noise)

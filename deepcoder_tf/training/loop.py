@@ -15,7 +15,7 @@ from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.objectives import weights_at
-from deepcoder_tf.training.augmentation import make_prepare
+from deepcoder_tf.training.augmentation import make_prepare, scale_images
 from deepcoder_tf.training.balance import balanced_probabilities, sample_epoch
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.training.data import Frames, batches
@@ -345,9 +345,4 @@ class RowView:
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         return self.array[self.rows[index]]
-
-
-def scale_images(images: tf.Tensor) -> tf.Tensor:
-    """Stored images, uint8, to the model's range (-1, 1)."""
-    return tf.cast(images, tf.float32) / 127.5 - 1.0
 

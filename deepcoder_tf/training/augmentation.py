@@ -1,0 +1,45 @@
+"""What happens to stored images on their way into a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from deepcoder_tf.config import Config
+from deepcoder_tf.preprocessing import Augmentation, augment
+from deepcoder_tf.types import Gaussian
+
+__all__ = ["make_prepare", "scale_images"]
+
+
+def scale_images(images: tf.Tensor) -> tf.Tensor:
+    """Stored images, uint8, to the model's range [-1, 1], float32."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def make_prepare(config: Config) -> Callable[[Gaussian, tf.Tensor], Gaussian]:
+    """From stored images and a seed to the scaled and augmented input of the top coder.
+
+    Args:
+      config: the `augment_*` options.
+
+    Returns:
+      A function of (images as a `Gaussian` without variance, seed `[2]`).
+    """
+    options = Augmentation(
+        shift=config.augment_shift,
+        scale=config.augment_scale,
+        rotation=config.augment_rotation,
+        contrast=config.augment_contrast,
+        brightness=config.augment_brightness,
+        blur=config.augment_blur,
+        flip=config.augment_flip,
+    )
+    active = any(vars(options).values())
+
+    def prepare(z_in: Gaussian, seed: tf.Tensor) -> Gaussian:
+        images = scale_images(z_in.mean)
+        return Gaussian(augment(images, seed, options) if active else images, None)
+
+    return prepare
