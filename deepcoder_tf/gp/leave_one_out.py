@@ -110,11 +110,11 @@ def _loo(P: tf.Tensor) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.T
     return function
 
 
-@check_shapes("C: [N, N]", "Z: [N, D]", "noise_var: [N]", "return: []")
+@check_shapes("C: [N, N]", "Z: [N, D]", "Z_var: [N, D]", "return: []")
 def gp_log_likelihood(
     C: tf.Tensor,
     Z: tf.Tensor,
-    noise_var: tf.Tensor | None = None,
+    Z_var: tf.Tensor | None = None,
     factors: Factors | None = None,
 ) -> tf.Tensor:
     """Σ_d log N(z_d | 0, C): D independent outputs that share one covariance (Eq. 9, 13).
@@ -122,51 +122,57 @@ def gp_log_likelihood(
         R = -½ tr(Zᵀ P Z) - ½ D log|C| - ½ N D log 2π  [ - ½ Σ_i P_ii Σ_d σ²_id ]
 
     The term in brackets makes it the expectation for uncertain outputs z_id ~ N(Z_id, σ²_id).
-    Without it no gradient may flow into Z: shrinking Z would raise R without limit.
+    Without it let no gradient flow into Z: shrinking Z would raise R without limit.
 
     Args:
       C: covariance of the noisy outputs, from `kernels.covariance`.
       Z: outputs, or their means.
-      noise_var: Σ_d σ²_id, the total variance of each uncertain point; None is 0.
+      Z_var: σ²_id, variances of uncertain outputs; None, where the outputs are known, saves time.
       factors: `factorise(C)`, where the caller has it; must belong to this C.
 
     Returns:
       R, in nats.
     """
     factors = factorise(C) if factors is None else factors
-    if noise_var is None:
-        noise_var = tf.zeros(tf.shape(Z)[:1], Z.dtype)
-    return _log_likelihood(factors)(C, Z, noise_var)
+    R = _log_likelihood(factors)(C, Z)
+    return R if Z_var is None else R + _uncertainty(factors.P)(C, tf.reduce_sum(Z_var, axis=1))
 
 
-def _log_likelihood(
-    factors: Factors,
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """The function (C, Z, Σ_d σ²) -> R for known factors of C."""
+def _log_likelihood(factors: Factors) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The function (C, Z) -> R for known factors of C."""
     P = factors.P
 
     @tf.custom_gradient
-    def function(C: tf.Tensor, Z: tf.Tensor, noise_var: tf.Tensor) -> tuple:
+    def function(C: tf.Tensor, Z: tf.Tensor) -> tuple:
         del C
         alpha = tf.matmul(P, Z)
-        p = tf.linalg.diag_part(P)
-        D = tf.cast(tf.shape(Z)[1], Z.dtype)
-        N = tf.cast(tf.shape(Z)[0], Z.dtype)
+        N, D = (tf.cast(n, Z.dtype) for n in tf.unstack(tf.shape(Z)))
         R = -0.5 * (
-            tf.reduce_sum(Z * alpha)
-            + tf.reduce_sum(p * noise_var)
-            + D * factors.log_det
-            + N * D * math.log(2.0 * math.pi)
+            tf.reduce_sum(Z * alpha) + D * factors.log_det + N * D * math.log(2.0 * math.pi)
         )
 
-        def grad(g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            # dC = ½ α αᵀ + ½ P diag(Σ_d σ²_d) P - ½ D P
-            half = 0.5 * g
-            d_C = half * (symmetric_matmul(alpha, alpha) - D * P)
-            d_C += half * symmetric_matmul(P * noise_var, P)
-            return d_C, -g * alpha, -half * p
+        def grad(g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # dC = ½ α αᵀ - ½ D P,  dZ = -α
+            return 0.5 * g * (symmetric_matmul(alpha, alpha) - D * P), -g * alpha
 
         return R, grad
+
+    return function
+
+
+def _uncertainty(P: tf.Tensor) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The function (C, s) -> -½ Σ_i P_ii s_i for a known inverse P of C."""
+
+    @tf.custom_gradient
+    def function(C: tf.Tensor, s: tf.Tensor) -> tuple:
+        del C
+        p = tf.linalg.diag_part(P)
+
+        def grad(g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # dC = ½ P diag(s) P,  ds = -½ diag P
+            return 0.5 * g * symmetric_matmul(P * s, P), -0.5 * g * p
+
+        return -0.5 * tf.reduce_sum(p * s), grad
 
     return function
 

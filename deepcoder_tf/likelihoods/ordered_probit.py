@@ -19,7 +19,7 @@ __all__ = ["OrderedProbit"]
 tfd = tfp.distributions
 
 
-class OrderedProbit(tfd.Distribution):
+class OrderedProbit(tfp.distributions.Distribution):
     """A level in {0, ..., K}: the interval between K cut-points in which a Gaussian falls.
 
     With ε ~ N(0, 1) and γ_0 = -∞ < γ_1 < ... < γ_K < γ_{K+1} = ∞,
