@@ -15,7 +15,7 @@ from absl import flags
 
 from deepcoder_tf.errors import UserError, explain_os_error
 
-__all__ = ["run"]
+__all__ = ["no_positional", "parse", "run"]
 
 HELP = frozenset({"--help", "-h", "-help", "--helpfull", "--helpshort"})
 
@@ -33,6 +33,16 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     except flags.Error as error:
         raise UserError(f"flag file: {error}; check the path after --flagfile=") from error
     return list(values([argv[0], *expanded], known_only=False))[1:]
+
+
+def no_positional(positional: Sequence[str]) -> None:
+    """For commands that take flags only.
+
+    Raises:
+      UserError: there is something else on the command line.
+    """
+    if positional:
+        raise UserError(f"{positional[0]!r} is no flag; flags begin with --, see --help")
 
 
 def run(
@@ -65,6 +75,9 @@ def run(
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         body(values, positional)
+    except flags.Error as error:
+        print(f"error: {error}\nrun with --help for the flags", file=sys.stderr)
+        return 2
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

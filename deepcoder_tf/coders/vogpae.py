@@ -9,7 +9,7 @@ import tensorflow as tf
 from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.coders.coder import Coder
 from deepcoder_tf.gp.kernels import check_alive, covariance, kernel_matrix, median_lengthscale
-from deepcoder_tf.gp.leave_one_out import Factors, gp_log_likelihood, loo, loo_residuals
+from deepcoder_tf.gp.leave_one_out import gp_log_likelihood, loo
 from deepcoder_tf.gp.posterior import FrozenPosterior, freeze, predict
 from deepcoder_tf.layers import sample
 from deepcoder_tf.likelihoods.gaussian import kl_diagonal
@@ -22,7 +22,7 @@ from deepcoder_tf.likelihoods.ordinal import (
     sampled_log_prob,
     weight_prior,
 )
-from deepcoder_tf.numerics import positive, softplus_inverse, spd_inverse
+from deepcoder_tf.numerics import positive, relative_jitter, softplus_inverse
 from deepcoder_tf.types import Gaussian
 
 __all__ = ["VOGPAE"]
@@ -143,12 +143,11 @@ class VOGPAE(Coder):
     def kernel(
         raw_amplitude: keras.Variable, raw_lengthscales: keras.Variable, raw_noise: keras.Variable
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Positive parameters from unconstrained ones."""
-        return (
-            positive(tf.convert_to_tensor(raw_amplitude)),
-            positive(tf.convert_to_tensor(raw_lengthscales)),
-            positive(tf.convert_to_tensor(raw_noise), NOISE_FLOOR),
-        )
+        """Positive parameters from unconstrained ones; the jitter is part of the noise."""
+        amplitude = positive(tf.convert_to_tensor(raw_amplitude))
+        noise = positive(tf.convert_to_tensor(raw_noise), NOISE_FLOOR)
+        noise += relative_jitter(amplitude.dtype) * amplitude
+        return amplitude, positive(tf.convert_to_tensor(raw_lengthscales)), noise
 
     @property
     def S(self) -> tf.Tensor:
@@ -262,27 +261,26 @@ class VOGPAE(Coder):
           ValueError: a covariance that no jitter makes positive definite.
         """
         Z0, M = tf.convert_to_tensor(self.Z0), tf.convert_to_tensor(self.M)
-        residuals, variances = self.keep(freeze(*self.encoder, Z0, M), M, 0)
-        self.Z1.assign(M - residuals)
+        frozen, (Z1, variances) = freeze(*self.encoder, Z0, M)
+        self.keep(frozen, self.alpha0, self.L0_inv, self.frozen_noise0)
+        self.Z1.assign(Z1)
         self.Z1_var.assign(self.S + variances[:, tf.newaxis])
-        frozen = freeze(*self.decoder, tf.convert_to_tensor(self.Z1), Z0)
-        residuals, variances = self.keep(frozen, Z0, 1)
+        frozen, (Z0_loo, variances) = freeze(*self.decoder, Z1, Z0)
+        self.keep(frozen, self.alpha1, self.L1_inv, self.frozen_noise1)
         if self.tie_variance == "loo_calibrated":
             # c_d: how much larger the squared error of a dimension is than the shared variance.
-            error = tf.square(residuals) + tf.convert_to_tensor(self.Z0_var)
+            error = tf.square(Z0 - Z0_loo) + tf.convert_to_tensor(self.Z0_var)
             factor = tf.reduce_mean(error / variances[:, tf.newaxis], axis=0)
             self.calibration.assign(tf.clip_by_value(factor, *CALIBRATION_RANGE))
 
+    @staticmethod
     def keep(
-        self, frozen: FrozenPosterior, targets: tf.Tensor, n: int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Stores one GP's caches; returns its leave-one-out residuals and variances."""
-        (self.alpha0, self.alpha1)[n].assign(frozen.alpha)
-        (self.L0_inv, self.L1_inv)[n].assign(frozen.L_inv)
-        (self.frozen_noise0, self.frozen_noise1)[n].assign(frozen.noise_variance)
-        P = spd_inverse(frozen.L_inv)
-        factors = Factors(frozen.L_inv, P, tf.zeros((), P.dtype), tf.constant(True))
-        return loo_residuals(factors, targets)
+        frozen: FrozenPosterior, alpha: keras.Variable, L_inv: keras.Variable, noise: keras.Variable
+    ) -> None:
+        """Stores the caches of one GP."""
+        alpha.assign(frozen.alpha)
+        L_inv.assign(frozen.L_inv)
+        noise.assign(frozen.noise_variance)
 
     # Prediction ---------------------------------------------------------------------------------
 
@@ -332,14 +330,12 @@ class VOGPAE(Coder):
         kernel: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
         noise: keras.Variable,
     ) -> FrozenPosterior:
-        """Weights read as tensors; the targets are centred already."""
+        """Weights read as tensors."""
         amplitude, lengthscales, _ = kernel
-        alpha = tf.convert_to_tensor(alpha)
         return FrozenPosterior(
             inputs=tf.convert_to_tensor(inputs),
-            alpha=alpha,
+            alpha=tf.convert_to_tensor(alpha),
             L_inv=tf.convert_to_tensor(L_inv),
-            offset=tf.zeros_like(alpha[0]),
             amplitude_variance=amplitude,
             lengthscales=lengthscales,
             noise_variance=tf.convert_to_tensor(noise),

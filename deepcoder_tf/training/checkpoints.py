@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from deepcoder_tf import files
 from deepcoder_tf.errors import UserError, explain_os_error
 
 __all__ = ["Checkpoints", "write_json"]
@@ -19,13 +20,9 @@ def write_json(path: Path, content: Any) -> None:
     Raises:
       UserError: the disk is full or cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise explain_os_error(error, f"writing {path}") from error
+    text = json.dumps(content, indent=2, allow_nan=False)
+    with files.replacing(path) as stream:
+        stream.write(text + "\n")
 
 
 class Checkpoints:

@@ -1,0 +1,39 @@
+"""deepcoder-export: writes a trained model as a versioned SavedModel.
+
+    deepcoder-export --model_dir=RUN --output_dir=savedmodels/NAME
+
+The result is checked against the model in memory before it appears under its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from deepcoder_tf.cli import command
+
+__all__ = ["FLAGS", "main", "run"]
+
+FLAGS = flags.FlagValues()
+
+flags.DEFINE_string("model_dir", None, "folder that deepcoder-train wrote", flag_values=FLAGS)
+flags.DEFINE_string("output_dir", None, "folder of the served model", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "version", None, "version number; the next free one when left out", lower_bound=1, flag_values=FLAGS
+)
+flags.mark_flags_as_required(["model_dir", "output_dir"], flag_values=FLAGS)
+
+
+def run(values: flags.FlagValues, positional: list[str]) -> None:
+    """Exports with the parsed flags."""
+    command.no_positional(positional)
+    from deepcoder_tf import experiment
+
+    experiment.export(Path(values.model_dir), Path(values.output_dir), values.version)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script."""
+    return command.run(__doc__, FLAGS, run, argv)

@@ -1,0 +1,5 @@
+"""From a trained model to files that other programs load."""
+
+from deepcoder_tf.export.savedmodel import CARD, check_parity, export_model, next_version
+
+__all__ = ["CARD", "check_parity", "export_model", "next_version"]
