@@ -7,12 +7,13 @@ can contradict each other.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["DIGITS", "LevelSummary", "cells", "columns", "mode", "quantise", "summarise"]
+__all__ = ["DIGITS", "LevelSummary", "columns", "format_cells", "mode", "quantise", "summarise"]
 
 DIGITS = 6
 """Decimals of everything printed: float32 probabilities carry no more."""
@@ -95,7 +96,7 @@ def summarise(probabilities: ArrayLike, digits: int = DIGITS) -> LevelSummary:
       digits: decimals that the probabilities are rounded to first.
 
     Returns:
-      The four views; `intensity` and `probabilities` are exact multiples of `10**-digits`.
+      The four views, all of them with `digits` decimals; `intensity` and `probabilities` exactly.
 
     Raises:
       ValueError: as `quantise`.
@@ -114,7 +115,7 @@ def summarise(probabilities: ArrayLike, digits: int = DIGITS) -> LevelSummary:
     return LevelSummary(
         intensity=first / unit,
         presence=(2 * counts[..., 0] < unit).astype(np.int32),
-        standard_deviation=np.sqrt(variance),
+        standard_deviation=np.round(np.sqrt(variance), digits),
         probabilities=counts / unit,
     )
 
@@ -128,20 +129,20 @@ def columns(name: str, levels: int) -> list[str]:
     return [f"{name}_r", f"{name}_c", f"{name}_sd", *(f"{name}_p{s}" for s in range(levels))]
 
 
-def cells(summary: LevelSummary, index: Any, digits: int = DIGITS) -> list[str]:
+def format_cells(
+    intensity: float, presence: int, standard_deviation: float, probabilities: Iterable[float]
+) -> list[str]:
     """The CSV cells of one action unit in one frame, in the order of `columns`.
 
-    Args:
-      summary: from `summarise`, with the same `digits`.
-      index: picks one distribution of it.
-      digits: decimals.
-
     Returns:
-      Text that says exactly the numbers of the summary (the deviation is rounded).
+      Text that says exactly the numbers of `summarise`.
+
+    >>> format_cells(0.5, 0, 0.5, [0.5, 0.5])
+    ['0.500000', '0', '0.500000', '0.500000', '0.500000']
     """
     return [
-        f"{summary.intensity[index]:.{digits}f}",
-        str(summary.presence[index]),
-        f"{summary.standard_deviation[index]:.{digits}f}",
-        *(f"{p:.{digits}f}" for p in summary.probabilities[index]),
+        f"{intensity:.{DIGITS}f}",
+        str(presence),
+        f"{standard_deviation:.{DIGITS}f}",
+        *(f"{p:.{DIGITS}f}" for p in probabilities),
     ]

@@ -154,5 +154,5 @@ def write_predictions(
                 line = [rows[i], file_names[i], subjects[i], frames[i]]
                 for q in range(len(action_units)):
                     label = "" if Y[i, q] == MISSING else int(Y[i, q])
-                    line += [label, *levels.cells(summary, (offset, q))]
+                    line += [label, *levels.format_cells(*(view[offset, q] for view in summary))]
                 writer.writerow(line)

@@ -1,0 +1,284 @@
+"""Photos and videos in, action units out: faces in worker threads beside the batched model."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deepcoder_tf import levels
+from deepcoder_tf.action_units import LEVELS
+from deepcoder_tf.errors import UserError
+from deepcoder_tf.faces.aligner import Face, FaceAligner
+from deepcoder_tf.faces.images import read_image
+from deepcoder_tf.prediction.inputs import (
+    Input,
+    InputFrame,
+    find_inputs,
+    problem_of,
+    read_frames,
+)
+from deepcoder_tf.prediction.model import ServingModel
+from deepcoder_tf.prediction.rows import NO_FACE, UNREADABLE, ActionUnit, AUPrediction
+from deepcoder_tf.prediction.tracking import FaceTracker
+
+__all__ = ["BATCH_SIZE", "PredictedFrame", "Predictor"]
+
+BATCH_SIZE = 8
+"""Crops in one call of the model. More does not make a CPU faster, and a photo waits for less."""
+
+WAITING_BATCHES = 4
+"""Frames, in batches, that may wait for the model before a part-filled batch is run."""
+
+
+@dataclass(frozen=True)
+class PredictedFrame:
+    """One frame with its rows.
+
+    Attributes:
+      path: its file.
+      number: position in a video from 0.
+      rows: one for each face, by face number; one without face where there is none.
+      image: `[H, W, 3]` uint8 BGR when it was asked for and can be read.
+    """
+
+    path: Path
+    number: int
+    rows: tuple[AUPrediction, ...]
+    image: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class AnalysedFrame:
+    """What a worker made of a frame: its faces and crops, or the reason why there are none."""
+
+    source: InputFrame
+    image: np.ndarray | None
+    faces: tuple[Face, ...] = ()
+    crops: tuple[np.ndarray, ...] = ()
+    problem: str = ""
+
+
+class Predictor:
+    """Action units of every face in photos and videos.
+
+    dlib and OpenCV let go of Python's lock, so that threads find faces while the model runs.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        faces: str = "largest_central",
+        batch_size: int = BATCH_SIZE,
+        threads: int | None = None,
+        landmarks: str | Path | None = None,
+    ) -> None:
+        """Loads the model and the face detector.
+
+        Args:
+          model: an exported model, `savedmodels/NAME/1`.
+          faces: which of several faces: one of `faces.detection.CHOICES`.
+          batch_size: crops in one call of the model, at least 1.
+          threads: threads that look for faces; as many as there are cores when None.
+          landmarks: another landmark model; see `faces.landmarks.model_path`.
+
+        Raises:
+          UserError: not a model, or the face detector cannot be loaded.
+          ValueError: an unknown choice of faces, or a number below 1.
+        """
+        threads = os.cpu_count() or 1 if threads is None else threads
+        if batch_size < 1 or threads < 1:
+            raise ValueError(f"batch_size {batch_size} and threads {threads} must be at least 1")
+        self.model = ServingModel(model)
+        self.batch_size = batch_size
+        self.threads = threads
+        first = FaceAligner(choice=faces, landmarks=landmarks)
+        others = [FaceAligner(choice=faces, predictor=first.predictor) for _ in range(threads - 1)]
+        # A detector serves one thread at a time: whoever analyses borrows one.
+        self._aligners: queue.SimpleQueue[FaceAligner] = queue.SimpleQueue()
+        for aligner in (first, *others):
+            self._aligners.put(aligner)
+
+    @property
+    def action_units(self) -> tuple[str, ...]:
+        """The model's action units, in column order."""
+        return self.model.description.action_units
+
+    def predict_crops(self, crops: np.ndarray) -> dict[str, np.ndarray]:
+        """Predicts crops that are registered already.
+
+        Args:
+          crops: `[N, 240, 160, 1]` uint8 grey, registered to the model's mean shape, not equalised.
+
+        Returns:
+          `"intensity"` `[N, Q]`, `"presence"` `[N, Q]` int32, `"standard_deviation"` `[N, Q]` and
+          `"level_probabilities"` `[N, Q, 6]`, float64, all from one distribution.
+
+        Raises:
+          ValueError: crops of another shape or type.
+        """
+        summary = levels.summarise(self.model.probabilities(np.asarray(crops), self.batch_size))
+        return {
+            "intensity": summary.intensity,
+            "presence": summary.presence,
+            "standard_deviation": summary.standard_deviation,
+            "level_probabilities": summary.probabilities,
+        }
+
+    def predict(self, files: str | Path | Sequence[str | Path]) -> Iterator[AUPrediction]:
+        """Predicts photos, videos and folders of them.
+
+        Args:
+          files: paths; folders are searched with their subfolders.
+
+        Yields:
+          One row for each face of each frame, in the order of the input, and one for each frame
+          without a face or that cannot be read. The numbers are those of the CSV.
+
+        Raises:
+          UserError: not one of the paths leads to a file.
+        """
+        paths = [files] if isinstance(files, str | Path) else files
+        for frame in self.predict_frames(find_inputs(paths)):
+            yield from frame.rows
+
+    def predict_frames(
+        self, inputs: Sequence[Input], *, keep_images: bool = False
+    ) -> Iterator[PredictedFrame]:
+        """Predicts frame by frame; memory stays flat however long a video is.
+
+        Args:
+          inputs: from `inputs.find_inputs`.
+          keep_images: hand the pictures back, to draw on them.
+
+        Yields:
+          Every frame, in the order of the input.
+        """
+        tracker = FaceTracker()
+        for frame, summary in self._with_levels(self._analysed(inputs, keep_images)):
+            if frame.source.number == 0:  # another file
+                tracker = FaceTracker()
+            rows = self._rows(frame, summary, tracker)
+            yield PredictedFrame(frame.source.path, frame.source.number, rows, frame.image)
+
+    def _analysed(self, inputs: Iterable[Input], keep_images: bool) -> Iterator[AnalysedFrame]:
+        """Faces of every frame, found by the worker threads a bounded number of frames ahead."""
+        ahead = self.batch_size + 2 * self.threads
+        running: deque[Future[AnalysedFrame]] = deque()
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="faces")
+        try:
+            for entry in inputs:
+                for frame in read_frames(entry):
+                    running.append(pool.submit(self._analyse, frame, keep_images))
+                    if len(running) > ahead:
+                        yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _analyse(self, frame: InputFrame, keep_image: bool) -> AnalysedFrame:
+        """Finds and cuts out the faces of one frame; runs in a worker thread."""
+        source = frame._replace(image=None)
+        if frame.problem:
+            return AnalysedFrame(source, None, problem=frame.problem)
+        try:
+            image = read_image(frame.path) if frame.image is None else frame.image
+        except (UserError, OSError) as error:
+            return AnalysedFrame(source, None, problem=problem_of(frame.path, error))
+        aligner = self._aligners.get()
+        try:
+            faces = aligner.analyse(image)
+            description = self.model.description
+            crops = tuple(
+                aligner.align(image, face, description.mean_shape, description.crop_shape)
+                for face in faces
+            )
+        finally:
+            self._aligners.put(aligner)
+        return AnalysedFrame(source, image if keep_image else None, tuple(faces), crops)
+
+    def _with_levels(
+        self, frames: Iterable[AnalysedFrame]
+    ) -> Iterator[tuple[AnalysedFrame, levels.LevelSummary]]:
+        """Runs the model on full batches of crops and gives each frame its own faces' levels."""
+        waiting: deque[AnalysedFrame] = deque()
+        crops: list[np.ndarray] = []
+        answers: deque[np.ndarray] = deque()
+        for frame in frames:
+            waiting.append(frame)
+            crops.extend(frame.crops)
+            # Beside a few faces, a long stretch without any must not pile up.
+            if len(waiting) >= WAITING_BATCHES * self.batch_size:
+                answers.extend(self._probabilities(crops))
+                crops = []
+            while len(crops) >= self.batch_size:
+                answers.extend(self._probabilities(crops[: self.batch_size]))
+                crops = crops[self.batch_size :]
+            while waiting and len(waiting[0].crops) <= len(answers):
+                yield self._with_own(waiting.popleft(), answers)
+        answers.extend(self._probabilities(crops))
+        while waiting:
+            yield self._with_own(waiting.popleft(), answers)
+
+    def _probabilities(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """`[N, Q, 6]` of a list of crops; none is no call."""
+        shape = (0, *self.model.description.crop_shape)
+        stack = np.stack(crops) if crops else np.zeros(shape, np.uint8)
+        return self.model.probabilities(stack[..., None], self.batch_size)
+
+    @staticmethod
+    def _with_own(
+        frame: AnalysedFrame, answers: deque[np.ndarray]
+    ) -> tuple[AnalysedFrame, levels.LevelSummary]:
+        own = [answers.popleft() for _ in frame.crops]
+        return frame, levels.summarise(np.stack(own) if own else np.zeros((0, 1, LEVELS)))
+
+    def _rows(
+        self, frame: AnalysedFrame, summary: levels.LevelSummary, tracker: FaceTracker
+    ) -> tuple[AUPrediction, ...]:
+        source = frame.source
+        boxes = [(f.box.x, f.box.y, f.box.width, f.box.height) for f in frame.faces]
+        numbers = tracker(boxes)
+        if not frame.faces:
+            status = UNREADABLE if frame.problem else NO_FACE
+            row = AUPrediction(
+                str(source.path),
+                source.number,
+                timestamp=source.timestamp,
+                status=status,
+                reason=frame.problem,
+            )
+            return (row,)
+        rows = [
+            AUPrediction(
+                str(source.path),
+                source.number,
+                face_id=numbers[i],
+                timestamp=source.timestamp,
+                confidence=face.score,
+                action_units=self._action_units(summary, i),
+                box=boxes[i],
+                landmarks=face.landmarks49,
+            )
+            for i, face in enumerate(frame.faces)
+        ]
+        return tuple(sorted(rows, key=lambda row: row.face_id or 0))
+
+    def _action_units(self, summary: levels.LevelSummary, face: int) -> dict[str, ActionUnit]:
+        return {
+            name: ActionUnit(
+                float(summary.intensity[face, q]),
+                int(summary.presence[face, q]),
+                float(summary.standard_deviation[face, q]),
+                tuple(summary.probabilities[face, q].tolist()),
+            )
+            for q, name in enumerate(self.action_units)
+        }
