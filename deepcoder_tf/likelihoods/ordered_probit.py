@@ -134,26 +134,37 @@ class OrderedProbit(tfp.distributions.Distribution):
         cumulative = ndtr(self._end_points())
         return tf.nn.relu(cumulative[..., 1:] - cumulative[..., :-1])
 
-    def _standardised(self) -> tf.Tensor:
-        """(γ - loc) / scale, `[..., K]`."""
+    def _standardise(self, cutpoints: tf.Tensor, extra_axes: int = 0) -> tf.Tensor:
+        """(γ - loc) / scale, where γ has `extra_axes` axes behind those of the batch."""
         loc, scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
-        return (self.cutpoints - loc[..., tf.newaxis]) / scale[..., tf.newaxis]
+        for _ in range(extra_axes):
+            loc, scale = loc[..., tf.newaxis], scale[..., tf.newaxis]
+        return (cutpoints - loc) / scale
 
     def _end_points(self) -> tf.Tensor:
-        """The standardised cut-points between the two ends of the real line, `[..., K + 2]`.
+        """The standardised cut-points between the two ends of the real line, `[..., K + 2]`."""
+        inner = self._standardise(self.cutpoints, extra_axes=1)
+        return tf.concat([_left_of(inner[..., :1]), inner, _right_of(inner[..., -1:])], axis=-1)
 
-        The ends are appended after the division by the scale, so that they are far enough whatever
-        the scale, and beyond the outermost cut-points, so that the order holds wherever `loc` is.
+    def _interval(self, level: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Standardised ends of the interval of each level, which must be in 0..K.
+
+        The cut-points are picked before they meet `loc`, which is often much larger. A sum with a
+        one-hot code does it, because the shapes of level and batch need only broadcast.
         """
-        inner = self._standardised()
-        first = tf.minimum(inner[..., :1], 0.0) - BIG
-        last = tf.maximum(inner[..., -1:], 0.0) + BIG
-        return tf.concat([tf.stop_gradient(first), inner, tf.stop_gradient(last)], axis=-1)
+        cutpoints = tf.convert_to_tensor(self.cutpoints)
+        K = tf.shape(cutpoints)[-1]
 
-    def _select(self, ends: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
-        """`ends[..., level]` for batch shapes that only broadcast with the shape of `level`."""
-        chosen = tf.one_hot(level, ends.shape[-1] or tf.shape(ends)[-1], dtype=ends.dtype)
-        return tf.reduce_sum(chosen * ends, axis=-1)
+        def pick(which: tf.Tensor) -> tf.Tensor:
+            code = tf.one_hot(which, K, dtype=cutpoints.dtype)  # zeros outside 0..K-1
+            return self._standardise(tf.reduce_sum(code * cutpoints, axis=-1))
+
+        lower, upper = pick(level - 1), pick(level)
+        first, last = tf.equal(level, 0), tf.equal(level, K)
+        return (
+            tf.where(first, _left_of(upper), lower),
+            tf.where(last, _right_of(lower), upper),
+        )
 
     def _level(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The level at or below `value`, clipped to the support; whether below it, above it."""
@@ -173,10 +184,7 @@ class OrderedProbit(tfp.distributions.Distribution):
 
     def _log_prob(self, value: tf.Tensor) -> tf.Tensor:
         level, below, above = self._level(value)
-        ends = self._end_points()
-        log_prob = log_diff_ndtr(
-            self._select(ends[..., :-1], level), self._select(ends[..., 1:], level)
-        )
+        log_prob = log_diff_ndtr(*self._interval(level))
         value = tf.convert_to_tensor(value)
         outside = below | above
         if value.dtype.is_floating:
@@ -186,8 +194,8 @@ class OrderedProbit(tfp.distributions.Distribution):
     def _upper_end(self, value: tf.Tensor) -> tf.Tensor:
         """Standardised upper end of the interval of `value`: -BIG below the support."""
         level, below, _ = self._level(value)
-        end = self._select(self._end_points()[..., 1:], level)
-        return tf.where(below, tf.constant(-BIG, end.dtype), end)
+        _, upper = self._interval(level)
+        return tf.where(below, tf.constant(-BIG, upper.dtype), upper)
 
     def _cdf(self, value: tf.Tensor) -> tf.Tensor:
         return ndtr(self._upper_end(value))
@@ -211,7 +219,7 @@ class OrderedProbit(tfp.distributions.Distribution):
 
     def _mean(self) -> tf.Tensor:
         # E[y] = Σ_{s=1}^{K} P(y ≥ s)
-        return tf.reduce_sum(ndtr(-self._standardised()), axis=-1)
+        return tf.reduce_sum(ndtr(-self._standardise(self.cutpoints, extra_axes=1)), axis=-1)
 
     def _variance(self) -> tf.Tensor:
         probs = self.categorical_probs()
@@ -264,6 +272,19 @@ class OrderedProbit(tfp.distributions.Distribution):
         if value.dtype.is_floating:
             checks.append(tf.debugging.assert_equal(value, tf.floor(value), message=message))
         return checks
+
+
+# The ends of the real line lie beyond the outermost cut-points wherever `loc` is, and are made
+# after the division by the scale, so that they are far enough whatever the scale. They carry no
+# gradient.
+
+
+def _left_of(x: tf.Tensor) -> tf.Tensor:
+    return tf.stop_gradient(tf.minimum(x, 0.0)) - BIG
+
+
+def _right_of(x: tf.Tensor) -> tf.Tensor:
+    return tf.stop_gradient(tf.maximum(x, 0.0)) + BIG
 
 
 def _keep_variable(value: Any, dtype: tf.DType, name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Referees: loops written from the papers, without any function of the package."""
