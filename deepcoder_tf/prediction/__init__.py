@@ -1,5 +1,9 @@
-"""From photos, folders and videos to action units: `predictor.Predictor` is the door."""
+"""From photos, folders and videos to action units: `Predictor` is the door."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from deepcoder_tf.prediction.predictor import Predictor
+from deepcoder_tf.prediction.rows import ActionUnit, AUPrediction
+from deepcoder_tf.prediction.run import PredictionRun, predict_to_csv
+
+__all__ = ["AUPrediction", "ActionUnit", "PredictionRun", "Predictor", "predict_to_csv"]

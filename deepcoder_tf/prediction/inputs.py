@@ -37,6 +37,7 @@ class InputFrame(NamedTuple):
       image: `[H, W, 3]` uint8 BGR; None for a photo (read later, by a worker) and for a frame
         that cannot be read.
       problem: why it cannot be read, else empty.
+      frame_rate: frames a second of the video; 0 for a photo.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class InputFrame(NamedTuple):
     timestamp: float | None = None
     image: np.ndarray | None = None
     problem: str = ""
+    frame_rate: float = 0.0
 
 
 def find_inputs(paths: Sequence[str | Path]) -> list[Input]:
@@ -116,10 +118,13 @@ def read_frames(entry: Input) -> Iterator[InputFrame]:
         return
     number = -1
     try:
-        for frame in Video(entry.path):
+        video = Video(entry.path)
+        for frame in video:
             number = frame.number
             problem = "" if frame.image is not None else "the frame cannot be decoded"
-            yield InputFrame(entry.path, number, frame.timestamp, frame.image, problem)
+            yield InputFrame(
+                entry.path, number, frame.timestamp, frame.image, problem, video.frame_rate
+            )
     except (UserError, OSError) as error:
         yield InputFrame(entry.path, number + 1, problem=problem_of(entry.path, error))
         return

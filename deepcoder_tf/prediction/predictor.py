@@ -46,12 +46,14 @@ class PredictedFrame:
       number: position in a video from 0.
       rows: one for each face, by face number; one without face where there is none.
       image: `[H, W, 3]` uint8 BGR when it was asked for and can be read.
+      frame_rate: frames a second of the video; 0 for a photo.
     """
 
     path: Path
     number: int
     rows: tuple[AUPrediction, ...]
     image: np.ndarray | None
+    frame_rate: float
 
 
 @dataclass(frozen=True)
@@ -163,10 +165,11 @@ class Predictor:
         """
         tracker = FaceTracker()
         for frame, summary in self._with_levels(self._analysed(inputs, keep_images)):
-            if frame.source.number == 0:  # another file
+            source = frame.source
+            if source.number == 0:  # another file
                 tracker = FaceTracker()
             rows = self._rows(frame, summary, tracker)
-            yield PredictedFrame(frame.source.path, frame.source.number, rows, frame.image)
+            yield PredictedFrame(source.path, source.number, rows, frame.image, source.frame_rate)
 
     def _analysed(self, inputs: Iterable[Input], keep_images: bool) -> Iterator[AnalysedFrame]:
         """Faces of every frame, found by the worker threads a bounded number of frames ahead."""
