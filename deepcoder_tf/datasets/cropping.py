@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf.datasets.analysis import Analysis, pictures
-from deepcoder_tf.datasets.files import replacing
 from deepcoder_tf.datasets.prepared import STATUSES_WITH_CROP
 from deepcoder_tf.datasets.records import encode_example
 from deepcoder_tf.datasets.sources import Source
-from deepcoder_tf.errors import UserError
+from deepcoder_tf.errors import UserError, explain_os_error
 from deepcoder_tf.faces.aligner import align
 from deepcoder_tf.faces.images import to_grey
 from deepcoder_tf.faces.landmarks import INNER_49
+from deepcoder_tf.files import replacing
 
 __all__ = ["write_crops"]
 
@@ -40,19 +40,13 @@ def write_crops(
       on_frame: called after every frame; may raise to stop.
 
     Raises:
-      UserError: the recording is not what it was in pass 1.
-      OSError: the disk is full, or not writable.
+      UserError: the recording is not what it was in pass 1, or the disk is full.
     """
     place = {int(number): at for at, number in enumerate(analysis.numbers)}
     try:
         with ExitStack() as stack:
             writers = [
-                (
-                    stack.enter_context(
-                        tf.io.TFRecordWriter(str(stack.enter_context(replacing(path))))
-                    ),
-                    mean_shape,
-                )
+                (stack.enter_context(record_file(path)), mean_shape)
                 for path, mean_shape in mean_shapes.items()
             ]
             for picture in pictures(source):
@@ -77,6 +71,15 @@ def write_crops(
                         )
                 on_frame()
     except tf.errors.OpError as error:
-        # TensorFlow tells a full disk in its own way; the rest of the program knows OSError.
+        # TensorFlow tells a full disk in its own way.
         full = "No space left" in str(error.message)
-        raise OSError(errno.ENOSPC if full else errno.EIO, str(error.message)) from error
+        refusal = OSError(errno.ENOSPC if full else errno.EIO, str(error.message))
+        raise explain_os_error(refusal, f"writing crops of {source.video}") from error
+
+
+@contextmanager
+def record_file(path: Path) -> Iterator[tf.io.TFRecordWriter]:
+    """A TFRecord file that appears under its name when it is whole."""
+    # TensorFlow opens by name: it writes into the file that `replacing` made and will rename.
+    with replacing(path, "wb") as stream, tf.io.TFRecordWriter(stream.name) as writer:
+        yield writer

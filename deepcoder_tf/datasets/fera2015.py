@@ -145,7 +145,7 @@ def recording(
 
 
 def video_end(path: Path, first: int) -> int | None:
-    """Number of the last frame that the container promises; None when it does not say."""
+    """Number of the last frame that the container promises; None when it is not known."""
     try:
         promised = promised_frames(path)
     except UserError:

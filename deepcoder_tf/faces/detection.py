@@ -101,7 +101,8 @@ class FaceDetector:
         """Searches the picture scaled by `scale`; boxes come back in pixels of the original."""
         if scale != 1.0:
             interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=interpolation)
+            size = [max(1, round(side * scale)) for side in grey.shape[::-1]]
+            grey = cv2.resize(grey, size, interpolation=interpolation)
         boxes, scores, _ = self._detector.run(np.ascontiguousarray(grey), 0, self.threshold)
         found = [
             Detection(

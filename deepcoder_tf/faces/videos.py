@@ -11,16 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-
-# OpenCV and FFmpeg print to stderr what is reported here in the status of each frame.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 import cv2
 import numpy as np
 
 from deepcoder_tf.errors import UserError
+
+# What FFmpeg and OpenCV print about damaged files is told here by the status of each frame.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 __all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "is_video", "promised_frames"]
 
@@ -58,10 +59,6 @@ def is_video(path: Path) -> bool:
 
 def open_capture(path: Path, *parameters: int) -> cv2.VideoCapture:
     """Opens the container or tells why not."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: is empty (0 bytes); copy the video again")
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, list(parameters))
     if not capture.isOpened():
         raise UserError(
@@ -72,22 +69,59 @@ def open_capture(path: Path, *parameters: int) -> cv2.VideoCapture:
 
 
 def promised_frames(path: str | Path) -> int:
-    """Number of frames that the container's header promises, without reading the rest.
+    """Number of frames that a container promises, decodable or not.
 
     Args:
       path: a video file.
 
     Returns:
-      The number; 0 where the header gives none.
+      The number; frames missing at the end of a file that was cut short count too.
 
     Raises:
       UserError: the file is not there or is not a video.
     """
-    capture = open_capture(Path(path))
+    return len(Video(path))
+
+
+@dataclass(frozen=True)
+class Packets:
+    """What the container holds: see `Video` for the attributes."""
+
+    timestamps: np.ndarray
+    frame_rate: float
+    lost: int
+
+
+@lru_cache(maxsize=256)
+def list_packets(path: Path, size: int, modified: int) -> Packets:
+    """Lists the packets without decoding; `size` and `modified` only key the cache."""
+    del modified
+    if size == 0:
+        raise UserError(f"{path}: is empty (0 bytes); copy the video again")
+    capture = open_capture(path, *RAW_PACKETS)
     try:
-        return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        rate = float(rate) if rate > 0 else FALLBACK_FPS
+        promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        times = []
+        while capture.grab():
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0)
     finally:
         capture.release()
+    timestamps = np.sort(np.asarray(times, np.float64))
+    timestamps.setflags(write=False)
+    return Packets(timestamps, rate, count_lost(timestamps, rate, promised))
+
+
+def count_lost(timestamps: np.ndarray, frame_rate: float, promised: int) -> int:
+    """Frames missing at the end: by count, but no more than the promised duration leaves.
+
+    A header that only estimates its count (variable frame rate) is thus not taken for damage.
+    """
+    if len(timestamps) == 0:
+        return promised
+    seconds = promised / frame_rate - (timestamps[-1] - timestamps[0])
+    return max(0, min(promised - len(timestamps), round(seconds * frame_rate) - 1))
 
 
 class Video:
@@ -101,35 +135,19 @@ class Video:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Lists the packets.
+        """Lists the packets (once for each version of the file).
 
         Raises:
           UserError: the file is not there or is not a video.
         """
         self.path = Path(path)
-        capture = open_capture(self.path, *RAW_PACKETS)
-        try:
-            rate = capture.get(cv2.CAP_PROP_FPS)
-            self.frame_rate = float(rate) if rate > 0 else FALLBACK_FPS
-            promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-            times = []
-            while capture.grab():
-                times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0)
-        finally:
-            capture.release()
-        self.timestamps = np.sort(np.asarray(times, np.float64))
-        self.lost = self.count_lost(promised)
-
-    def count_lost(self, promised: int) -> int:
-        """Frames missing at the end: by count, but no more than the promised duration leaves.
-
-        A header that only estimates its count (variable frame rate) is thus not taken for damage.
-        """
-        present = len(self.timestamps)
-        if present == 0:
-            return promised
-        seconds = promised / self.frame_rate - (self.timestamps[-1] - self.timestamps[0])
-        return max(0, min(promised - present, round(seconds * self.frame_rate) - 1))
+        if not self.path.is_file():
+            raise UserError(f"{self.path}: no such file; check the path")
+        stat = self.path.stat()
+        packets = list_packets(self.path, stat.st_size, stat.st_mtime_ns)
+        self.timestamps = packets.timestamps
+        self.frame_rate = packets.frame_rate
+        self.lost = packets.lost
 
     def __len__(self) -> int:
         """Frames that the container promises."""
