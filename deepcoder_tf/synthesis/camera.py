@@ -28,9 +28,7 @@ class Camera:
     noise: float
     exposure: float
 
-    def expose(
-        self, light: NDArray[np.float32], rng: np.random.Generator
-    ) -> NDArray[np.uint8]:
+    def expose(self, light: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Takes one picture.
 
         Args:

@@ -24,7 +24,7 @@ GAINS: dict[str, dict[str, float]] = {
     "AU06": {"cheekSquint": 1.6, "eyeSquint": 0.6},
     "AU09": {"noseSneer": 2.2, "browDown": 0.2},
     "AU10": {"mouthUpperUp": 1.5},
-    "AU12": {"mouthSmile": 1.0},
+    "AU12": {"mouthSmile": 1.05},
     "AU14": {"mouthDimple": 1.8},
     "AU15": {"mouthFrown": 1.8},
     "AU17": {"mouthShrugLower": 1.9, "mouthShrugUpper": 0.4},
@@ -36,6 +36,9 @@ GAINS: dict[str, dict[str, float]] = {
 
 ACTION_UNITS: tuple[str, ...] = tuple(GAINS)
 """Every action unit that the head can show."""
+
+RESPONSE = 0.85
+"""Movement grows with intensity to this power: level A is a trace, but one that can be seen."""
 
 UNPAIRED = frozenset({"browInnerUp", "mouthShrugLower", "mouthShrugUpper", "jawOpen"})
 """Face units that the asset does not split into halves."""
@@ -70,17 +73,18 @@ def unit_weights(
       ValueError: see `check_intensities`.
 
     >>> unit_weights({"AU12": 5.0})
-    {'mouthSmileLeft': 1.0, 'mouthSmileRight': 1.0}
+    {'mouthSmileLeft': 1.05, 'mouthSmileRight': 1.05}
     """
     check_intensities(intensities)
     weights: dict[str, float] = {}
     for name, intensity in intensities.items():
         if intensity == 0:
             continue
+        drive = (intensity / MAXIMUM) ** RESPONSE
         lean = (asymmetry or {}).get(name, 0.0)
         for unit, gain in GAINS[name].items():
             sides = {"": 1.0} if unit in UNPAIRED else {"Left": 1 + lean, "Right": 1 - lean}
             for side, share in sides.items():
                 key = unit + side
-                weights[key] = weights.get(key, 0.0) + gain * share * intensity / MAXIMUM
+                weights[key] = weights.get(key, 0.0) + gain * share * drive
     return weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from deepcoder_tf.synthesis.renderer import Moment
+from deepcoder_tf.synthesis.figure import Moment
 
 __all__ = ["FRAME_RATE", "move"]
 

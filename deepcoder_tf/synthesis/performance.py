@@ -74,7 +74,7 @@ BACKGROUND_SHARE = 0.03
 """Share of frames of action units that are shown although the labels leave them out."""
 
 UPPER = frozenset({"AU01", "AU02", "AU04", "AU05"})
-"""Action units of the upper track; AU06 and AU09 belong to the lower one, whose groups they join."""
+"""Action units of the upper track; AU06 and AU09 are on the lower one, whose groups they join."""
 
 PEAKS = (0.17, 0.28, 0.29, 0.17, 0.09)
 """Probabilities that an episode's apex lies at level 1, 2, 3, 4, 5 in an average subject."""
@@ -99,9 +99,7 @@ class Performance:
     def at(self, frame: int) -> dict[str, float]:
         """Action unit -> intensity in one frame, resting ones left out."""
         row = self.intensities[frame]
-        return {
-            name: float(x) for name, x in zip(self.action_units, row, strict=True) if x > 0
-        }
+        return {name: float(x) for name, x in zip(self.action_units, row, strict=True) if x > 0}
 
 
 def levels(intensities: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -35,9 +35,13 @@ HAIRS: tuple[Colour, ...] = (
     (0.36, 0.24, 0.11),
     (0.20, 0.065, 0.02),
 )
-# Resting shapes that resemble an action unit vary less, or labels would contradict pictures.
-EXPRESSION_LIKE = ("eyebrows", "eye", "mouth", "chin-jaw-drop")
-EXPRESSION_LIKE_SPREAD = 0.15
+SPREADS: tuple[tuple[tuple[str, ...], float], ...] = (
+    # Resting shapes that resemble an action unit vary less, or labels would contradict pictures.
+    (("eyebrows", "eye", "mouth", "chin-jaw-drop"), 0.15),
+    (("head", "forehead"), 0.2),
+    (("",), 0.3),
+)
+"""First letters of identity measures -> standard deviation of their weights; the first fits."""
 GREY: Colour = (0.42, 0.41, 0.40)
 
 
@@ -58,6 +62,7 @@ class Subject:
       hair_volume: thickness of the hair, decimetres.
       brow_density: 0 (hardly any) to 1 (bushy).
       brow_thickness: half the height of the brow, decimetres.
+      lash_density: 0 (fair lashes) to 1 (dark).
       beard: 0 (none) to 1 (dark stubble).
       wrinkles: depth of expression lines, 1 is usual.
       asymmetry: action unit -> share by which the left half of the face moves more.
@@ -84,6 +89,7 @@ class Subject:
     hair_volume: float
     brow_density: float
     brow_thickness: float
+    lash_density: float
     beard: float
     wrinkles: float
     asymmetry: dict[str, float]
@@ -127,7 +133,7 @@ def draw_identity(rng: np.random.Generator) -> dict[str, float]:
     names = load_head().identity.names
     weights = {}
     for measure in sorted({name[:-1] for name in names}):
-        spread = EXPRESSION_LIKE_SPREAD if measure.startswith(EXPRESSION_LIKE) else 0.3
+        spread = next(s for stems, s in SPREADS if measure.startswith(stems))
         draw = float(np.clip(rng.normal(0.0, spread), -0.8, 0.8))
         name = measure + ("+" if draw > 0 else "-")
         if name in names:
@@ -194,7 +200,8 @@ def draw_subject(seed: np.random.SeedSequence, gender: str | None = None) -> Sub
         hair_length=0.0 if masculine else float(rng.choice([0.0, 0.5, 1.0])),
         hair_volume=float(rng.uniform(0.02, 0.10) if masculine else rng.uniform(0.06, 0.18)),
         brow_density=float(rng.uniform(0.55, 1.0)),
-        brow_thickness=float(rng.uniform(0.030, 0.050) + (0.008 if masculine else 0.0)),
+        brow_thickness=float(rng.uniform(0.024, 0.040) + (0.010 if masculine else 0.0)),
+        lash_density=float(rng.uniform(0.25, 0.6) if masculine else rng.uniform(0.5, 1.0)),
         beard=float(max(0.0, rng.normal(0.25, 0.3))) if masculine else 0.0,
         wrinkles=float(rng.uniform(0.7, 1.1) + 0.5 * old),
         asymmetry={name: float(np.clip(rng.normal(0, 0.07), -0.2, 0.2)) for name in ACTION_UNITS},
@@ -204,7 +211,7 @@ def draw_subject(seed: np.random.SeedSequence, gender: str | None = None) -> Sub
         ambient=float(rng.uniform(0.15, 0.3)),
         warmth=float(rng.uniform(-0.08, 0.12)),
         background=(top, bottom),
-        span=float(rng.uniform(2.35, 2.7)),
+        span=float(rng.uniform(2.45, 2.8)),
         offset=(float(rng.normal(0, 0.06)), float(rng.normal(0, 0.05))),
         texture_seed=int(rng.integers(2**31)),
     )
