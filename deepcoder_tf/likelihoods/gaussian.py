@@ -44,7 +44,7 @@ def log_likelihood(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Ten
     Returns:
       The sum over the pixels of each image.
     """
-    axes = tuple(range(1, x.shape.rank))
+    axes = tuple(range(1, len(x.shape)))
     squares = tf.reduce_sum(tf.math.squared_difference(x, mean), axis=axes)
     pixels = tf.cast(tf.size(x[0]), x.dtype)
     return -0.5 * (squares / variance + pixels * (math.log(2.0 * math.pi) + tf.math.log(variance)))

@@ -242,10 +242,6 @@ class OrderedProbit(tfp.distributions.Distribution):
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[tf.Operation]:
         if is_init:
-            for name in ("cutpoints", "loc", "scale"):
-                dtype = getattr(self, name).dtype
-                if not tf.as_dtype(dtype).is_floating:
-                    raise TypeError(f"`{name}` must be floating point, got {dtype}")
             shape = self.cutpoints.shape
             if shape.rank == 0 or (shape.rank is not None and shape[-1] == 0):
                 raise ValueError(
@@ -289,6 +285,8 @@ def _right_of(x: tf.Tensor) -> tf.Tensor:
 
 def _keep_variable(value: Any, dtype: tf.DType, name: str) -> Any:
     """A tensor, except that what must be read again at each use stays what it is."""
+    if hasattr(value, "dtype") and not tf.as_dtype(value.dtype).is_floating:
+        raise TypeError(f"`{name}` must be floating point, got {value.dtype}")
     if isinstance(value, tf.Variable | tfp.util.DeferredTensor):
         return value
     return tf.convert_to_tensor(value, dtype=dtype, name=name)
