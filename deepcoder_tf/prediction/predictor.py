@@ -17,6 +17,7 @@ from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.aligner import Face, FaceAligner
 from deepcoder_tf.faces.images import read_image
+from deepcoder_tf.prediction.identities import FaceIdentities
 from deepcoder_tf.prediction.inputs import (
     Input,
     InputFrame,
@@ -26,7 +27,6 @@ from deepcoder_tf.prediction.inputs import (
 )
 from deepcoder_tf.prediction.model import ServingModel
 from deepcoder_tf.prediction.rows import NO_FACE, UNREADABLE, ActionUnit, AUPrediction
-from deepcoder_tf.prediction.tracking import FaceTracker
 
 __all__ = ["BATCH_SIZE", "PredictedFrame", "Predictor"]
 
@@ -163,12 +163,12 @@ class Predictor:
         Yields:
           Every frame, in the order of the input.
         """
-        tracker = FaceTracker()
+        identify = FaceIdentities()
         for frame, summary in self._with_levels(self._analysed(inputs, keep_images)):
             source = frame.source
             if source.number == 0:  # another file
-                tracker = FaceTracker()
-            rows = self._rows(frame, summary, tracker)
+                identify = FaceIdentities()
+            rows = self._rows(frame, summary, identify)
             yield PredictedFrame(source.path, source.number, rows, frame.image, source.frame_rate)
 
     def _analysed(self, inputs: Iterable[Input], keep_images: bool) -> Iterator[AnalysedFrame]:
@@ -245,11 +245,11 @@ class Predictor:
         return frame, levels.summarise(np.stack(own) if own else np.zeros((0, 1, LEVELS)))
 
     def _rows(
-        self, frame: AnalysedFrame, summary: levels.LevelSummary, tracker: FaceTracker
+        self, frame: AnalysedFrame, summary: levels.LevelSummary, identify: FaceIdentities
     ) -> tuple[AUPrediction, ...]:
         source = frame.source
         boxes = [(f.box.x, f.box.y, f.box.width, f.box.height) for f in frame.faces]
-        numbers = tracker(boxes)
+        numbers = identify(boxes)
         if not frame.faces:
             status = UNREADABLE if frame.problem else NO_FACE
             row = AUPrediction(

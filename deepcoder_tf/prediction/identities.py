@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["FaceTracker", "overlap"]
+__all__ = ["FaceIdentities", "overlap"]
 
 Box = tuple[int, int, int, int]
 
@@ -32,7 +32,7 @@ def overlap(a: Box, b: Box) -> float:
     return shared / (a[2] * a[3] + b[2] * b[3] - shared)
 
 
-class FaceTracker:
+class FaceIdentities:
     """Numbers the faces of one video by the overlap of their boxes."""
 
     def __init__(self) -> None:
