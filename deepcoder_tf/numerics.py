@@ -177,7 +177,7 @@ def triangular_inverse(L: tf.Tensor) -> tf.Tensor:
 def spd_inverse(L_inv: tf.Tensor) -> tf.Tensor:
     """C⁻¹ = L⁻ᵀ L⁻¹ from the inverse of the Cholesky factor of C.
 
-    Exactly symmetric; the zeros above the diagonal of L⁻¹ are not multiplied.
+    The zeros above the diagonal of L⁻¹ are not multiplied.
 
     Args:
       L_inv: L⁻¹, for example from `triangular_inverse`.

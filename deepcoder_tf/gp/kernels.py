@@ -97,13 +97,13 @@ def _half_norms(U: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def _correlation(U: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """R with R_ij = exp(-½ ‖u_i - u_j‖²), exactly symmetric with unit diagonal.
+    """R with R_ij = exp(-½ ‖u_i - u_j‖²), the diagonal exactly 1.
 
     ∂R_ij/∂u_i = -R_ij (u_i - u_j), so that for an upstream gradient G and H = (G + Gᵀ) ∘ R the
     gradient is H U - diag(H 1) U: one GEMM.
     """
     half = _half_norms(U)
-    exponent = symmetric_matmul(U, U) - half[:, tf.newaxis] - half
+    exponent = symmetric_matmul(U, U) - (half[:, tf.newaxis] + half)
     R = tf.exp(tf.minimum(exponent, 0.0))
     R = tf.linalg.set_diag(R, tf.ones_like(half))
 
