@@ -6,7 +6,8 @@ For each N: the encoder's covariance and its leave-one-out prediction, a sample,
 covariance and log-likelihood, the divergence, the ordinal term, and the gradient of all of it to
 every parameter; float64, D0 = 2000, D1 = 50, Q = 12. `ratio` is the time of the whole step over
 the time that its floor would take at the GEMM rate measured between the repeats of the same run, so
-that it depends little on the machine and its load. Parts are timed by themselves, forward and backward.
+that it depends little on the machine and its load. Parts are timed by themselves, forward
+and backward.
 
 The floor counts, in operations: both products for k0 and its gradient 4 N² D0; for each of two
 covariances a Cholesky factor and inverse N³; backward through leave-one-out 2 N³; α = P1 Z0 and
