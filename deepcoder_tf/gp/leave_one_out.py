@@ -110,11 +110,11 @@ def _loo(P: tf.Tensor) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.T
     return function
 
 
-@check_shapes("C: [N, N]", "Z: [N, D]", "Z_var: [N, D]", "return: []")
+@check_shapes("C: [N, N]", "Z: [N, D]", "total_var: [N]", "return: []")
 def gp_log_likelihood(
     C: tf.Tensor,
     Z: tf.Tensor,
-    Z_var: tf.Tensor | None = None,
+    total_var: tf.Tensor | None = None,
     factors: Factors | None = None,
 ) -> tf.Tensor:
     """Σ_d log N(z_d | 0, C): D independent outputs that share one covariance (Eq. 9, 13).
@@ -127,7 +127,7 @@ def gp_log_likelihood(
     Args:
       C: covariance of the noisy outputs, from `kernels.covariance`.
       Z: outputs, or their means.
-      Z_var: σ²_id, variances of uncertain outputs; None, where the outputs are known, saves time.
+      total_var: Σ_d σ²_id of each point's uncertain outputs; None, where they are known, saves time.
       factors: `factorise(C)`, where the caller has it; must belong to this C.
 
     Returns:
@@ -135,7 +135,7 @@ def gp_log_likelihood(
     """
     factors = factorise(C) if factors is None else factors
     R = _log_likelihood(factors)(C, Z)
-    return R if Z_var is None else R + _uncertainty(factors.P)(C, tf.reduce_sum(Z_var, axis=1))
+    return R if total_var is None else R + _uncertainty(factors.P)(C, total_var)
 
 
 def _log_likelihood(factors: Factors) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
