@@ -70,7 +70,7 @@ class FaceAligner:
         """
         choose([], (1, 1), choice)
         self.choice = choice
-        self.detector = FaceDetector(threshold)
+        self.detector = FaceDetector(threshold, reduce=choice in ("largest", "largest_central"))
         self.predictor = predictor or LandmarkPredictor(landmarks)
 
     def analyse(self, image: np.ndarray) -> list[Face]:

@@ -1,8 +1,8 @@
 """Where the faces are, and which of them is meant.
 
 The detector is dlib's HOG and linear classifier for frontal faces; it finds faces of at least 80
-pixels, so that large pictures are first searched reduced (a 1024x768 frame then costs as much as a
-640x480 one) and, where nothing is found, in full and then enlarged.
+pixels. Where the largest face is wanted, large pictures are first searched reduced (a 1024x768
+frame then costs as much as a 640x480 one); where nothing is found, small ones are enlarged.
 
 Source: Dalal and Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005; King,
 Max-Margin Object Detection, 2015.
@@ -29,6 +29,10 @@ WORKING_SIZE = 640
 
 ENLARGE_BELOW = 800
 """A picture whose longer side is smaller (pixels) is also searched at twice its size."""
+
+
+LOWEST_WORTH = 0.01
+"""Keeps faces below a score of 0 (a negative threshold) in order of size and place."""
 
 
 def import_dlib() -> ModuleType:
@@ -66,16 +70,19 @@ class Detection:
 class FaceDetector:
     """Finds frontal faces. Not for use by two threads at once: give each its own."""
 
-    def __init__(self, threshold: float = 0.0) -> None:
+    def __init__(self, threshold: float = 0.0, reduce: bool = True) -> None:
         """Loads the detector.
 
         Args:
           threshold: lowest score that counts; 0 is dlib's own, below it come more false faces.
+          reduce: search a large picture reduced first, and in full only where that finds nothing;
+            smaller faces beside a large one are then not found.
 
         Raises:
           UserError: dlib is not installed.
         """
         self.threshold = threshold
+        self.reduce = reduce
         self._detector: Any = import_dlib().get_frontal_face_detector()
 
     def __call__(self, grey: np.ndarray) -> list[Detection]:
@@ -88,7 +95,7 @@ class FaceDetector:
           The faces found, surest first; empty when there is none.
         """
         longer = max(grey.shape)
-        if longer > WORKING_SIZE:
+        if self.reduce and longer > WORKING_SIZE:
             found = self.search(grey, WORKING_SIZE / longer)
             if found:
                 return found
@@ -123,9 +130,10 @@ def choose(found: list[Detection], shape: tuple[int, ...], choice: str) -> list[
     Args:
       found: what the detector found.
       shape: height and width of the picture.
-      choice: `"largest_central"` (largest product of area and closeness of the box's centre to
-        the picture's, which falls linearly from 1 there to 0 in the corners), `"largest"`,
-        `"central"`, `"highest_score"`, or `"all"`.
+      choice: `"largest_central"` (largest product of area, score, and closeness of the box's
+        centre to the picture's, which falls linearly from 1 there to 0 in the corners; false
+        faces score just above 0, true ones mostly above 0.5), `"largest"`, `"central"`,
+        `"highest_score"`, or `"all"`.
 
     Returns:
       Indices into `found`: one, or all for `"all"`; none when nothing was found.
@@ -142,10 +150,11 @@ def choose(found: list[Detection], shape: tuple[int, ...], choice: str) -> list[
     area = boxes[:, 2] * boxes[:, 3]
     offset = boxes[:, :2] + boxes[:, 2:] / 2 - (width / 2, height / 2)
     closeness = 1 - np.hypot(*offset.T) / np.hypot(width / 2, height / 2)
+    score = np.array([face.score for face in found])
     worth = {
-        "largest_central": area * np.maximum(closeness, 0),
+        "largest_central": area * np.maximum(closeness, 0) * np.maximum(score, LOWEST_WORTH),
         "largest": area,
         "central": closeness,
-        "highest_score": np.array([face.score for face in found]),
+        "highest_score": score,
     }
     return [int(np.argmax(worth[choice]))]
