@@ -127,7 +127,7 @@ def gp_log_likelihood(
     Args:
       C: covariance of the noisy outputs, from `kernels.covariance`.
       Z: outputs, or their means.
-      total_var: Σ_d σ²_id of each point's uncertain outputs; None, where they are known, saves time.
+      total_var: Σ_d σ²_id of the uncertain outputs of each point; None where they are known.
       factors: `factorise(C)`, where the caller has it; must belong to this C.
 
     Returns:

@@ -231,3 +231,17 @@ def test_graph_and_unknown_size_change_nothing():
     for graph, eager in zip(step(C, M), step.python_function(C, M), strict=True):
         scale = np.abs(eager).max()
         np.testing.assert_allclose(graph / scale, eager / scale, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 64, 300])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_indefinite_covariance_gives_nan_everywhere_and_no_error(n, compiled):
+    factors_of = tf.function(factorise) if compiled else factorise
+    last_negative, first_negative, undefined = (np.eye(n) for _ in range(3))
+    last_negative[-1, -1] = first_negative[0, 0] = -1.0
+    undefined[n // 2, n // 2] = np.nan
+    for C in (last_negative, first_negative, undefined, np.zeros((n, n))):
+        factors = factors_of(tf.constant(C))
+        assert not factors.ok
+        assert np.all(np.isnan(factors.P))
+        assert np.isnan(factors.log_det)
