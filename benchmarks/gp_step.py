@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import time
 from collections.abc import Callable
 
@@ -162,6 +163,7 @@ def main() -> None:
         },
         "dimensions": {"D0": D0, "D1": D1, "Q": Q, "dtype": "float64"},
         "steps": [measure(N, options.repeats) for N in options.points],
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print(json.dumps(report, indent=2))
 
