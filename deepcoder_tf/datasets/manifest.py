@@ -79,7 +79,7 @@ def read_manifest(path: str | Path, ignore_extra_labels: bool = False) -> Manife
         header = [cell.strip() for cell in next(lines, [])]
         columns = read_header(path, header)
         rows, split_of = read_rows(path, header, columns, lines, problems)
-    if not rows:
+    if not rows and not problems.lines:
         problems.add(f"{path}: has no row below the header; describe at least one picture")
     names = tuple(columns)
     sources = [

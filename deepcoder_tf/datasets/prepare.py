@@ -186,8 +186,10 @@ def prepare(config: PrepareConfig) -> PreparedInfo:
         claim_folder(config)
         works = list_works(catalogue.sources)
         analyses = find_landmarks(config, catalogue, works)
-        recordings = recording_rows(works, analyses)
-        write_all_crops(config, works, analyses, folds)
+        first_rows = number_rows(works, analyses)
+        shapes = mean_shapes(config.output_dir, folds, unusable, works, analyses, first_rows)
+        folds = {number: folds[number] for number in shapes}
+        write_all_crops(config, works, analyses, folds, shapes, first_rows)
         write_frames(config.output_dir / "frames.csv", works, analyses)
         write_json(
             config.output_dir / "dataset.json",
@@ -199,7 +201,7 @@ def prepare(config: PrepareConfig) -> PreparedInfo:
                 "seed": config.seed,
                 "folds": {number: vars(fold) for number, fold in folds.items()},
                 "unusable": unusable,
-                "recordings": recordings,
+                "recordings": recording_rows(works, analyses),
                 "settings": config.settings(),
             },
         )
@@ -220,9 +222,14 @@ def usable_folds(folds: list[Fold]) -> tuple[dict[int, Fold], dict[int, str]]:
         else:
             usable[number] = fold
     if not usable:
-        told = "; ".join(f"fold {number}: {why}" for number, why in unusable.items())
-        raise UserError(f"no fold can be used ({told}); add recordings of other subjects")
+        raise no_fold(unusable)
     return usable, unusable
+
+
+def no_fold(unusable: dict[int, str]) -> UserError:
+    """The message that no fold can be used, with the reason of each."""
+    told = "; ".join(f"fold {number}: {why}" for number, why in unusable.items())
+    return UserError(f"no fold can be used ({told}); add recordings of other subjects")
 
 
 def claim_folder(config: PrepareConfig) -> None:
@@ -326,22 +333,13 @@ def write_all_crops(
     works: list[Work],
     analyses: dict[str, Analysis],
     folds: dict[int, Fold],
+    shapes: dict[int, np.ndarray],
+    first_rows: dict[str, int],
 ) -> None:
-    """Pass 2: mean shapes, then the shards that are not there yet."""
+    """Pass 2 over every recording that lacks a shard in some fold."""
     from deepcoder_tf.datasets.cropping import write_crops  # loads TensorFlow: seconds
 
     folder = config.output_dir
-    first_rows = dict(
-        zip(
-            (work.name for work in works),
-            np.cumsum([0, *(len(analyses[work.name].numbers) for work in works)]).tolist(),
-            strict=False,
-        )
-    )
-    shapes = {
-        number: fold_mean_shape(folder, number, fold, works, analyses, first_rows)
-        for number, fold in folds.items()
-    }
     missing = {
         work.name: {
             path: shapes[number]
@@ -365,19 +363,63 @@ def write_all_crops(
     run_parallel("registered crops", todo, works, config, one)
 
 
-def fold_mean_shape(
+def number_rows(works: list[Work], analyses: dict[str, Analysis]) -> dict[str, int]:
+    """Row of `frames.csv` at which each recording begins."""
+    ends = np.cumsum([len(analyses[work.name].numbers) for work in works]).tolist()
+    return dict(zip((work.name for work in works), [0, *ends[:-1]], strict=True))
+
+
+def mean_shapes(
     folder: Path,
-    number: int,
-    fold: Fold,
+    folds: dict[int, Fold],
+    unusable: dict[int, str],
     works: list[Work],
     analyses: dict[str, Analysis],
     first_rows: dict[str, int],
-) -> np.ndarray:
-    """Computes and stores one fold's mean shape; drops shards cut by another one.
+) -> dict[int, np.ndarray]:
+    """Computes and stores each fold's mean shape; notes folds that have none as unusable.
 
     Raises:
-      UserError: no training subject has a face.
+      UserError: no fold has a face among its training subjects.
     """
+    shapes = {}
+    for number, fold in folds.items():
+        found = training_shapes(fold, works, analyses)
+        if not found:
+            unusable[number] = (
+                "no face was found in any frame of its training subjects (they must be upright, "
+                "frontal and at least 80 pixels wide)"
+            )
+            continue
+        shapes[number] = place_in_crop(mean_shape(list(found.values())))
+        content = {
+            "mean_shape": shapes[number].tolist(),
+            "subjects": sorted(found),
+            "crop_shape": list(CROP_SHAPE),
+            "first_rows": first_rows,
+        }
+        store_mean_shape(folder, number, content)
+    if not shapes:
+        raise no_fold(unusable)
+    return shapes
+
+
+def store_mean_shape(folder: Path, number: int, content: dict[str, Any]) -> None:
+    """Writes `mean_shape.json`; first drops shards that were cut by another mean shape."""
+    path = mean_shape_file(folder, number)
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stored = {}
+    if stored != content:
+        shutil.rmtree(fold_folder(folder, number), ignore_errors=True)
+        write_json(path, content)
+
+
+def training_shapes(
+    fold: Fold, works: list[Work], analyses: dict[str, Analysis]
+) -> dict[str, np.ndarray]:
+    """Landmarks `[frames, 49, 2]` of each training subject that has a face, evenly spread."""
     by_subject: dict[str, list[np.ndarray]] = {}
     for work in works:
         if work.source.subject in fold.train:
@@ -387,28 +429,7 @@ def fold_mean_shape(
                 analysis.landmarks[found][:, INNER_49]
             )
     shapes = {name: np.concatenate(parts) for name, parts in by_subject.items()}
-    shapes = {name: spread(frames) for name, frames in shapes.items() if len(frames)}
-    if not shapes:
-        raise UserError(
-            f"fold {number}: no face was found in any frame of its training subjects; check that "
-            "the videos show upright frontal faces of at least 80 pixels"
-        )
-    placed = place_in_crop(mean_shape(list(shapes.values())))
-    content = {
-        "mean_shape": placed.tolist(),
-        "subjects": sorted(shapes),
-        "crop_shape": list(CROP_SHAPE),
-        "first_rows": first_rows,
-    }
-    path = mean_shape_file(folder, number)
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        stored = {}
-    if stored != content:
-        shutil.rmtree(fold_folder(folder, number), ignore_errors=True)
-        write_json(path, content)
-    return placed
+    return {name: spread(frames) for name, frames in shapes.items() if len(frames)}
 
 
 def spread(frames: np.ndarray) -> np.ndarray:
