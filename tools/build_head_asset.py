@@ -41,7 +41,6 @@ PARTS = {
 EYES = ("helper-l-eye", "helper-r-eye")
 MASKS = {
     "ears": "mpfb_ears.jpg",
-    "lids": "mpfb_eyelids.jpg",
     "lips": "mpfb_lips.jpg",
     "mouth": "mpfb_inside-mouth.jpg",
 }

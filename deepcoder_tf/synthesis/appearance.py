@@ -120,7 +120,7 @@ def chart_grid() -> Grid:
 
 def smooth_step(x: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
     """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((x - low) / (high - low), 0, 1)
+    t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
@@ -183,7 +183,7 @@ def paint_albedo(subject: Subject) -> NDArray[np.float32]:
     blend(image, hair * np.exp(0.5 * strands)[..., None], brow_cover(subject, grid, rng))
     ragged = hair_cover(degrees, height + 0.015 * noise(rng, (1.5, 1.5)), subject)
     blend(image, 1.3 * hair * np.exp(strands)[..., None], ragged)
-    collar = NECKLINE + 0.004 * np.abs(degrees) - height
+    collar = (NECKLINE + 0.004 * np.abs(degrees) - height).astype(np.float32)
     blend(image, np.array(subject.clothes, dtype=np.float32), smooth_step(collar, -0.01, 0.01))
     return np.clip(image, 0.002, 0.95)
 

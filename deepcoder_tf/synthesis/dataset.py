@@ -6,8 +6,10 @@ import dataclasses
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
@@ -16,9 +18,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deepcoder_tf.errors import UserError, explain_os_error
+from deepcoder_tf.files import PARTIAL, replacing
 from deepcoder_tf.synthesis.camera import draw_camera
 from deepcoder_tf.synthesis.head import ASSET
-from deepcoder_tf.synthesis.layouts import LAYOUTS, DisfaLayout, Fera2015Layout, replacing
+from deepcoder_tf.synthesis.layouts import (
+    LAYOUTS,
+    UNFINISHED,
+    DisfaLayout,
+    Fera2015Layout,
+    Layout,
+)
 from deepcoder_tf.synthesis.movement import move
 from deepcoder_tf.synthesis.performance import Performance, levels, perform
 from deepcoder_tf.synthesis.renderer import MAXIMUM_SIZE, MINIMUM_SIZE, Renderer
@@ -49,6 +58,7 @@ class SynthesisConfig:
       workers: processes; 1 works in this one.
       image_quality: of the JPEG compression, 1-100.
       tasks: FERA 2015 only, over how many tasks a subject's frames are spread, 1-8.
+      progress: show a progress bar on stderr.
 
     Raises:
       ValueError: a value is out of its bounds.
@@ -63,6 +73,7 @@ class SynthesisConfig:
     workers: int = 1
     image_quality: int = 95
     tasks: int = 2
+    progress: bool = True
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -70,7 +81,7 @@ class SynthesisConfig:
         most = len(self.layout_writer().subjects)
         bounds = {
             "subjects": (1, most),
-            "frames": (1, 100_000),
+            "frames": (1, 20_000),
             "seed": (0, 2**63 - 1),
             "workers": (1, 256),
             "image_quality": (1, 100),
@@ -89,7 +100,7 @@ class SynthesisConfig:
         if self.layout == "fera2015" and self.frames < self.tasks:
             raise ValueError(f"frames {self.frames} are fewer than the {self.tasks} tasks")
 
-    def layout_writer(self) -> DisfaLayout | Fera2015Layout:
+    def layout_writer(self) -> Layout:
         """The writer of the layout."""
         return DisfaLayout() if self.layout == "disfa" else Fera2015Layout(tasks=self.tasks)
 
@@ -122,27 +133,34 @@ def check_folder(config: SynthesisConfig) -> None:
     path = root / RECORD
     if root.exists() and not root.is_dir():
         raise UserError(f"{root} is a file; give another --output_dir")
-    if path.exists():
-        try:
-            existing = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} is damaged ({error}); give another --output_dir") from error
-        different = [
-            f"{name} {existing.get(name) if isinstance(existing, dict) else None!r} there, "
-            f"{value!r} here"
-            for name, value in record.items()
-            if not isinstance(existing, dict) or existing.get(name) != value
-        ]
-        if different:
+    if not path.exists():
+        if root.exists() and any(file.name != RECORD + PARTIAL for file in root.iterdir()):
+            raise UserError(f"{root} is not empty and has no {RECORD}; give another --output_dir")
+        with replacing(path) as stream:
+            stream.write(json.dumps(record, indent=1) + "\n")
+        return
+    existing = read_record(path)
+    for name, value in record.items():
+        if existing.get(name) != value:
             raise UserError(
-                f"{root} holds another synthetic data set ({different[0]}); "
-                "give another --output_dir or remove that folder"
+                f"{root} holds another synthetic data set: {name} is {existing.get(name)!r} there "
+                f"and {value!r} here; give another --output_dir or remove that folder"
             )
-    elif root.exists() and any(root.iterdir()):
-        raise UserError(f"{root} is not empty and holds no {RECORD}; give another --output_dir")
-    else:
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def read_record(path: Path) -> dict[str, object]:
+    """Reads `RECORD`.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); give another --output_dir") from error
+    if not isinstance(record, dict):
+        raise UserError(f"{path} is damaged (no JSON object); give another --output_dir")
+    return record
 
 
 def draw_frames(
@@ -164,7 +182,6 @@ def write_subject(config: SynthesisConfig, number: int, performance: Performance
     Raises:
       UserError: the disk is full or refuses.
     """
-    cv2.setNumThreads(1)  # the subjects are what runs in parallel
     layout = config.layout_writer()
     name = layout.subjects[number]
     columns = [performance.action_units.index(unit) for unit in layout.action_units]
@@ -192,22 +209,52 @@ def synthesize(config: SynthesisConfig) -> None:
     missing = [
         (number, performance)
         for number, performance in enumerate(plan)
-        if not layout.is_written(config.output_dir, layout.subjects[number], config.frames)
+        if not layout.is_written(config.output_dir, layout.subjects[number])
     ]
-    total = config.subjects * config.frames
-    with tqdm(total=total, unit="frame", desc="synthesize", mininterval=0.5) as bar:
-        bar.update(total - len(missing) * config.frames)
-        if config.workers == 1 or len(missing) < 2:
-            for number, performance in missing:
-                bar.update(write_subject(config, number, performance))
-            return
-        # A fresh interpreter each: a fork of a process with running threads may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(config.workers, len(missing)), mp_context=context) as pool:
-            jobs = [pool.submit(write_subject, config, *job) for job in missing]
-            try:
-                for job in as_completed(jobs):
-                    bar.update(job.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    bar = tqdm(
+        desc="synthesize",
+        unit="frame",
+        total=config.subjects * config.frames,
+        initial=(config.subjects - len(missing)) * config.frames,
+        disable=not config.progress,
+    )
+    with bar:
+        for done in write_subjects(config, missing):
+            bar.update(done)
+    shutil.rmtree(config.output_dir / UNFINISHED, ignore_errors=True)
+
+
+def write_subjects(
+    config: SynthesisConfig, missing: Sequence[tuple[int, Performance]]
+) -> Iterator[int]:
+    """Writes subjects, given as number and performance, in `config.workers` processes.
+
+    Yields:
+      The number of frames of each subject that is complete.
+
+    Raises:
+      UserError: the disk is full, or the operating system killed a process.
+    """
+    if config.workers == 1 or len(missing) < 2:
+        yield from (write_subject(config, *job) for job in missing)
+        return
+    pool = ProcessPoolExecutor(
+        min(config.workers, len(missing)),
+        # A fresh interpreter each: the fork of a process with running threads may hang.
+        mp_context=multiprocessing.get_context("spawn"),
+        # The subjects are what runs in parallel.
+        initializer=cv2.setNumThreads,
+        initargs=(1,),
+    )
+    with pool:
+        jobs = [pool.submit(write_subject, config, *job) for job in missing]
+        try:
+            yield from (job.result() for job in as_completed(jobs))
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"a process that wrote to {config.output_dir} was killed, perhaps for want of "
+                "memory; run the same command again with fewer --workers: finished subjects are "
+                "kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -29,7 +29,7 @@ GAINS: dict[str, dict[str, float]] = {
     "AU15": {"mouthFrown": 1.8},
     "AU17": {"mouthShrugLower": 1.9, "mouthShrugUpper": 0.4},
     "AU20": {"mouthStretch": 1.9},
-    "AU25": {"mouthLowerDown": 1.3, "mouthUpperUp": 0.3},
+    "AU25": {"mouthLowerDown": 1.5, "mouthUpperUp": 0.35},
     "AU26": {"jawOpen": 0.7},
 }
 """Action unit -> face unit without its side -> weight at intensity 5."""

@@ -31,6 +31,8 @@ SKIN, EYE, TEETH, TONGUE = 0, 1, 2, 3
 
 PIVOT = (0.0, 6.5, 0.25)
 """The top of the neck, about which the head turns, decimetres."""
+SEAL = {"mouthLowerDown": -0.18, "mouthUpperUp": -0.10}
+"""Face units that close the mouth at rest: identities leave a gap, which would read as AU25."""
 STIFF_BELOW, FREE_ABOVE = 5.75, 6.35
 """The neck bends between these heights: shoulders stay, the head turns fully."""
 
@@ -111,6 +113,8 @@ def neutral_shape(subject: Subject) -> NDArray[np.float32]:
     total = len(head.vertices)
     shape = head.vertices + head.macro.combine(subject.macro, total)
     shape += head.identity.combine(subject.identity, total)
+    seal = {f"{name}{side}": weight for name, weight in SEAL.items() for side in ("Left", "Right")}
+    shape += head.units.combine(seal, total)
     # Morphs of age and gender also change the body's height: bring the eyes back.
     eyes = np.concatenate([head.eyes["left"], head.eyes["right"]])
     shape += head.vertices[eyes].mean(axis=0) - shape[eyes].mean(axis=0)

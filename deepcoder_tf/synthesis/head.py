@@ -73,7 +73,7 @@ class Head:
       triangles: `[T, 3]` vertex numbers, counter-clockwise seen from outside.
       part_names: names of the parts of the mesh.
       parts: `[T]` the part of each triangle, an index into `part_names`.
-      masks: name -> `[V]` in [0, 1]: `ears`, `lids`, `lips`, `mouth` (its inside).
+      masks: name -> `[V]` in [0, 1]: `ears`, `lips`, `mouth` (its inside).
       eyes: `left`, `right` -> the vertices on that eyeball's surface.
       units: face units (expression), of both halves of the face.
       macro: ancestry, gender, age, weight.
@@ -116,7 +116,7 @@ def load_head() -> Head:
         parts=arrays["parts"],
         masks={
             name: arrays[f"mask_{name}"].astype(np.float32) / 255
-            for name in ("ears", "lids", "lips", "mouth")
+            for name in ("ears", "lips", "mouth")
         },
         eyes={side: arrays[f"eye_{side}"] for side in ("left", "right")},
         units=families["unit"],

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import itertools
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -16,32 +15,32 @@ from numpy.typing import NDArray
 
 from deepcoder_tf.action_units import DISFA, FERA2015
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.files import replacing
 from deepcoder_tf.synthesis.movement import FRAME_RATE
 
-__all__ = ["LAYOUTS", "DisfaLayout", "Fera2015Layout", "Layout"]
+__all__ = ["LAYOUTS", "UNFINISHED", "DisfaLayout", "Fera2015Layout", "Layout"]
 
 Frames = Iterator[NDArray[np.uint8]]
 
-PARTIAL = "partial-"
-"""Prefix of names that are still being written."""
+UNFINISHED = ".unfinished"
+"""Folder below the output folder for videos that are still being written."""
 
 
 class Layout(Protocol):
-    """What a data set's folder looks like.
+    """What a data set's folder looks like."""
 
-    Attributes:
-      action_units: Q names that its labels cover.
-      subjects: names of the subjects in the order in which a smaller data set takes them.
-      genders: name -> `"female"`, `"male"`, or None where the name does not tell.
-    """
+    @property
+    def action_units(self) -> tuple[str, ...]:
+        """Q names that its labels cover."""
 
-    action_units: tuple[str, ...]
-    subjects: tuple[str, ...]
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Names of the subjects in the order in which a smaller data set takes them."""
 
     def gender(self, subject: str) -> str | None:
         """`"female"`, `"male"`, or None where the subject's name does not tell."""
 
-    def is_written(self, root: Path, subject: str, frames: int) -> bool:
+    def is_written(self, root: Path, subject: str) -> bool:
         """Whether all files of a subject are there."""
 
     def write(
@@ -60,50 +59,47 @@ def alternate(*groups: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(group[i] for i in range(longest) for group in groups if i < len(group))
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a name to write to; what was written takes the name `path` once it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
-    try:
-        yield partial
-        if path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
+def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Writes a small text file in one piece."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="ascii")
+    with replacing(path) as stream:
+        stream.writelines(f"{line}\n" for line in lines)
 
 
-def write_video(path: Path, images: Frames, frames: int, quality: int) -> None:
-    """Writes a Motion JPEG video.
+def code_lines(column: NDArray[np.int64]) -> Iterator[str]:
+    """`frame,intensity` for the levels `[F]` of one action unit, frames from 1."""
+    return (f"{frame},{level}" for frame, level in enumerate(column, 1))
+
+
+def write_video(root: Path, path: Path, images: Frames, frames: int, quality: int) -> None:
+    """Writes a Motion JPEG video of `frames` images to `path`, which lies below `root`.
 
     Raises:
       UserError: the file came out shorter than it should, as it does on a full disk.
     """
-    with replacing(path) as partial:
-        writer: cv2.VideoWriter | None = None
-        for image in images:
-            if writer is None:
-                height, width = image.shape[:2]
-                code = cv2.VideoWriter.fourcc(*"MJPG")
-                backend = cv2.CAP_OPENCV_MJPEG  # the one that every build has, and reproducible
-                writer = cv2.VideoWriter(
-                    str(partial), backend, code, float(FRAME_RATE), (width, height)
-                )
-                writer.set(cv2.VIDEOWRITER_PROP_QUALITY, quality)
-            writer.write(np.ascontiguousarray(image[..., ::-1]))
-        if writer is not None:
-            writer.release()
+    # OpenCV insists on the ending .avi: what is unfinished is told by its folder, not by its name.
+    partial = root / UNFINISHED / path.name
+    for folder in (partial.parent, path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        encode_video(partial, images, quality)
         check_video(partial, path, frames)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def encode_video(path: Path, images: Frames, quality: int) -> None:
+    """Encodes images `[H, W, 3]` (red, green, blue) one after the other."""
+    first = next(images)
+    height, width = first.shape[:2]
+    code = cv2.VideoWriter.fourcc(*"MJPG")
+    # OpenCV's own encoder: every build has it, and the same images give the same bytes.
+    backend = cv2.CAP_OPENCV_MJPEG
+    writer = cv2.VideoWriter(str(path), backend, code, float(FRAME_RATE), (width, height))
+    writer.set(cv2.VIDEOWRITER_PROP_QUALITY, quality)
+    for image in itertools.chain([first], images):
+        writer.write(np.ascontiguousarray(image[..., ::-1]))
+    writer.release()
 
 
 def check_video(partial: Path, path: Path, frames: int) -> None:
@@ -146,19 +142,22 @@ class DisfaLayout:
         """The left camera's video."""
         return root / "Videos_LeftCamera" / f"LeftVideoSN{subject}_comp.avi"
 
-    def is_written(self, root: Path, subject: str, frames: int) -> bool:
-        """Whether the video, which is written last, is there."""
-        return self.video(root, subject).is_file()
+    def codes(self, root: Path, subject: str, name: str) -> Path:
+        """The labels of one action unit."""
+        folder = root / "ActionUnit_Labels" / f"SN{subject}"
+        return folder / f"SN{subject}_au{int(name[2:])}.txt"
+
+    def is_written(self, root: Path, subject: str) -> bool:
+        """Whether the labels of the last action unit, which are written last, are there."""
+        return self.codes(root, subject, self.action_units[-1]).is_file()
 
     def write(
         self, root: Path, subject: str, labels: NDArray[np.int64], images: Frames, quality: int
     ) -> None:
-        """Writes labels `[F, 12]`, then the video."""
-        folder = root / "ActionUnit_Labels" / f"SN{subject}"
+        """Writes the video, then labels `[F, 12]`."""
+        write_video(root, self.video(root, subject), images, len(labels), quality)
         for name, column in zip(self.action_units, labels.T, strict=True):
-            lines = "".join(f"{frame},{level}\n" for frame, level in enumerate(column, 1))
-            write_text(folder / f"SN{subject}_au{int(name[2:])}.txt", lines)
-        write_video(self.video(root, subject), images, len(labels), quality)
+            write_lines(self.codes(root, subject, name), code_lines(column))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,32 +186,36 @@ class Fera2015Layout:
         """The folder of one task's images."""
         return root / "BP4D-training" / subject / f"T{task}"
 
-    def is_written(self, root: Path, subject: str, frames: int) -> bool:
-        """Whether the last task's images, which are written last, are there."""
-        return self.images(root, subject, self.tasks).is_dir()
+    def codes(self, root: Path, subject: str, task: int, name: str) -> Path:
+        """The intensities of one action unit in one task."""
+        return root / "AU Intensity Codes3.0" / name / f"{subject}_T{task}_{name}.csv"
+
+    def is_written(self, root: Path, subject: str) -> bool:
+        """Whether the last task's last labels, which are written last, are there."""
+        return self.codes(root, subject, self.tasks, self.action_units[-1]).is_file()
 
     def write(
         self, root: Path, subject: str, labels: NDArray[np.int64], images: Frames, quality: int
     ) -> None:
-        """Writes labels `[F, 5]` and images task by task."""
+        """Writes images, occurrences and intensities task by task."""
         for task, part in enumerate(np.array_split(labels, self.tasks), 1):
-            self._write_codes(root, f"{subject}_T{task}", part)
-            with replacing(self.images(root, subject, task)) as folder:
-                folder.mkdir()
-                for frame in range(1, len(part) + 1):
-                    write_image(folder / f"{frame:04d}.jpg", next(images), quality)
+            folder = self.images(root, subject, task)
+            folder.mkdir(parents=True, exist_ok=True)
+            for frame in range(1, len(part) + 1):
+                write_image(folder / f"{frame:04d}.jpg", next(images), quality)
+            self._write_codes(root, subject, task, part)
 
-    def _write_codes(self, root: Path, name: str, labels: NDArray[np.int64]) -> None:
-        """Writes one task's intensities and occurrences."""
-        for unit, column in zip(self.action_units, labels.T, strict=True):
-            lines = "".join(f"{frame},{level}\n" for frame, level in enumerate(column, 1))
-            write_text(root / "AU Intensity Codes3.0" / unit / f"{name}_{unit}.csv", lines)
-        header = ",".join(["0", *(str(int(unit[2:])) for unit in self.action_units)])
+    def _write_codes(self, root: Path, subject: str, task: int, labels: NDArray[np.int64]) -> None:
+        """Writes one task's occurrences and intensities, `[F, 5]`."""
+        header = ["0", *(str(int(name[2:])) for name in self.action_units)]
         rows = [
-            ",".join([str(frame), *(str(int(level > 0)) for level in row)])
+            [str(frame), *(str(int(level > 0)) for level in row)]
             for frame, row in enumerate(labels, 1)
         ]
-        write_text(root / "AUCoding" / f"{name}.csv", "\n".join([header, *rows]) + "\n")
+        occurrence = root / "AUCoding" / f"{subject}_T{task}.csv"
+        write_lines(occurrence, (",".join(row) for row in [header, *rows]))
+        for name, column in zip(self.action_units, labels.T, strict=True):
+            write_lines(self.codes(root, subject, task, name), code_lines(column))
 
 
 def write_image(path: Path, image: NDArray[np.uint8], quality: int) -> None:

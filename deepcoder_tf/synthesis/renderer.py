@@ -62,7 +62,8 @@ class Renderer:
         self.step = subject.span / height
         # What is finer than a pixel would flicker: one ray a pixel sees it now and then.
         finer = max(0.3, 0.4 * self.step / CHART_STEP)
-        self.albedo = np.asarray(cv2.GaussianBlur(paint_albedo(subject), (0, 0), finer))
+        painted = cv2.GaussianBlur(paint_albedo(subject), (0, 0), finer)
+        self.albedo = np.asarray(painted, dtype=np.float32)
         self.camera = np.array([*FACE_CENTRE[:2], CAMERA_DISTANCE], dtype=np.float32)
         rows, columns = np.indices((height, width))
         self.centres = self._directions(rows, columns, (0.0, 0.0))

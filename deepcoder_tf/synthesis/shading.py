@@ -72,7 +72,7 @@ def sample(image: NDArray[np.float32], coordinates: NDArray[np.float32]) -> NDAr
     total = len(coordinates)
     x, y = (np.resize(c, (-(-total // 256), 256)) for c in coordinates.T * CHART_SIZE - 0.5)
     sampled = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(sampled).reshape(-1, *image.shape[2:])[:total]
+    return np.asarray(sampled, dtype=np.float32).reshape(-1, *image.shape[2:])[:total]
 
 
 class Shader:
