@@ -1,0 +1,1 @@
+"""Tests; `tests.reference` holds the referees that several of them import."""
