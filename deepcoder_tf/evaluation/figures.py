@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from deepcoder_tf import files
 from deepcoder_tf.action_units import LEVELS
@@ -37,12 +36,6 @@ SYSTEM_COLOURS = ("#2b6cb0", "#c2571a", "#2f855a", "#7b4fa3", "#8a6d1d", "#4a556
 
 LEVEL_COLOURS = ("#c9ced6", "#7cc7c0", "#3f9fb5", "#2f6fa8", "#343d8c", "#1d1147")
 """Level 0 is pale, since most frames have it; then darker with intensity, colour-blind safe."""
-
-TSNE_POINTS = 2000
-"""t-SNE is quadratic in practice: more points than this are thinned out evenly."""
-
-TSNE_COMPONENTS = 50
-"""Principal components given to t-SNE (van der Maaten and Hinton, JMLR 2008, section 4.2)."""
 
 STYLE: Any = {
     "font.size": 9,
@@ -112,37 +105,23 @@ def reconstructions(
         _save(figure, path)
 
 
-def project(Z: ArrayLike, method: str = "pca", seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Two dimensions for looking at a latent space.
+def project(Z: ArrayLike) -> np.ndarray:
+    """The two leading principal components, for looking at a latent space.
 
     Args:
       Z: `[N, D]`, N >= 3.
-      method: `"pca"`, or `"tsne"` (perplexity 30 or a third of the points; at most `TSNE_POINTS`
-        points, evenly thinned).
-      seed: of t-SNE.
 
     Returns:
-      `[n, 2]` coordinates and `[n]` the rows of `Z` they belong to.
+      `[N, 2]`; the second column is 0 where D = 1.
 
     Raises:
-      ValueError: an unknown method, or fewer than three points.
+      ValueError: fewer than three points.
     """
     Z = np.asarray(Z, np.float64)
-    if method not in ("pca", "tsne"):
-        raise ValueError(f"method must be 'pca' or 'tsne', got {method!r}")
     if Z.ndim != 2 or len(Z) < 3:
         raise ValueError(f"Z must be [N >= 3, D], got {Z.shape}")
-    rows = np.arange(len(Z))
-    if method == "pca":
-        scores = PCA(min(2, *Z.shape)).fit_transform(Z)
-        return np.pad(scores, ((0, 0), (0, 2 - scores.shape[1]))), rows
-    if len(Z) > TSNE_POINTS:
-        rows = np.linspace(0, len(Z) - 1, TSNE_POINTS).round().astype(int)
-    reduced = PCA(min(TSNE_COMPONENTS, len(rows), Z.shape[1])).fit_transform(Z[rows])
-    perplexity = min(30.0, (len(rows) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced), (
-        rows
-    )
+    scores = PCA(min(2, Z.shape[1])).fit_transform(Z)
+    return np.pad(scores, ((0, 0), (0, 2 - scores.shape[1])))
 
 
 def latent_spaces(
@@ -151,8 +130,6 @@ def latent_spaces(
     subjects: Sequence[str],
     levels: ArrayLike,
     action_unit: str = "AU12",
-    method: str = "pca",
-    seed: int = 0,
 ) -> None:
     """Each latent space in two dimensions, coloured by subject and by one unit's level.
 
@@ -162,8 +139,6 @@ def latent_spaces(
       subjects: `[N]`.
       levels: `[N]` annotated levels of `action_unit`, -1 = missing (not drawn on that side).
       action_unit: its name.
-      method: see `project`.
-      seed: see `project`.
 
     Raises:
       ValueError: lengths that differ; see also `project`.
@@ -179,20 +154,20 @@ def latent_spaces(
         for row, (space, Z) in enumerate(spaces.items()):
             if len(np.asarray(Z)) != len(y) or len(who) != len(y):
                 raise ValueError(f"{space}, subjects and levels must have one length, {len(y)}")
-            points, rows = project(Z, method, seed)
+            points = project(Z)
             by_subject, by_level = axes[row]
             for name, step in zip(names, steps, strict=True):
-                _scatter(by_subject, points[who[rows] == name], palette(step), name)
+                _scatter(by_subject, points[who == name], palette(step), name)
             for level in range(LEVELS):
-                chosen = points[y[rows] == level]
+                chosen = points[y == level]
                 if len(chosen):
                     _scatter(by_level, chosen, LEVEL_COLOURS[level], str(level))
             by_subject.set_title(f"{space} by subject", loc="left")
             by_level.set_title(f"{space} by level of {action_unit}", loc="left")
             for axis in axes[row]:
                 axis.set(xticks=[], yticks=[])
-                axis.set_xlabel("principal component 1" if method == "pca" else "t-SNE 1")
-                axis.set_ylabel("principal component 2" if method == "pca" else "t-SNE 2")
+                axis.set_xlabel("principal component 1")
+                axis.set_ylabel("principal component 2")
         if len(names) <= 40:
             _legend(axes[0, 0], "subject", columns=1 + (len(names) - 1) // 20)
         _legend(axes[0, 1], action_unit)

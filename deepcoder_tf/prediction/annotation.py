@@ -6,7 +6,7 @@ until the panel can be read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -250,7 +250,12 @@ class AnnotationWriter:
     """
 
     def __init__(
-        self, folder: str | Path, action_units: Sequence[str], *, all_faces: bool = False
+        self,
+        folder: str | Path,
+        action_units: Sequence[str],
+        *,
+        all_faces: bool = False,
+        inputs: Iterable[Path] = (),
     ) -> None:
         """Makes the folder.
 
@@ -258,6 +263,7 @@ class AnnotationWriter:
           folder: where the pictures go.
           action_units: of the model.
           all_faces: room for several panels.
+          inputs: files that must not be written over.
 
         Raises:
           UserError: the folder cannot be made.
@@ -266,7 +272,7 @@ class AnnotationWriter:
         self.action_units = tuple(action_units)
         self.all_faces = all_faces
         self.written: list[Path] = []
-        self._taken: set[Path] = set()
+        self._taken = {path.resolve() for path in inputs}
         self._video: _VideoFile | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -314,12 +320,12 @@ class AnnotationWriter:
             self.written.append(video.path)
 
     def _name(self, source: Path, suffix: str) -> Path:
-        """A name that no other input of this run has taken."""
+        """A name that this run neither reads nor has written."""
         path, count = self.folder / f"{source.stem}_aus{suffix}", 1
-        while path in self._taken:
+        while path.resolve() in self._taken:
             count += 1
             path = self.folder / f"{source.stem}_aus-{count}{suffix}"
-        self._taken.add(path)
+        self._taken.add(path.resolve())
         return path
 
 

@@ -33,7 +33,7 @@ __all__ = ["BATCH_SIZE", "PredictedFrame", "Predictor"]
 BATCH_SIZE = 8
 """Crops in one call of the model. More does not make a CPU faster, and a photo waits for less."""
 
-WAITING_BATCHES = 4
+WAITING_BATCHES = 2
 """Frames, in batches, that may wait for the model before a part-filled batch is run."""
 
 

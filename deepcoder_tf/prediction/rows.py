@@ -92,7 +92,8 @@ def csv_line(row: AUPrediction, action_units: Sequence[str]) -> list[str]:
     """
     status = f"{row.status}: {row.reason}" if row.reason else row.status
     cells = [
-        row.file,
+        # A file name may hold bytes that are no text; the table must stay readable.
+        row.file.encode("utf-8", "replace").decode("utf-8"),
         str(row.frame),
         "" if row.face_id is None else str(row.face_id),
         "" if row.timestamp is None else f"{row.timestamp:.3f}",

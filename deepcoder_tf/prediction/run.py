@@ -115,7 +115,7 @@ def predict_to_csv(run: PredictionRun) -> PredictionSummary:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(csv_header(predictor.action_units))
             counts, reasons, annotated = Counter[str](), dict[str, str](), tuple[Path, ...]()
-            drawer = _drawer(run, predictor)
+            drawer = _drawer(run, predictor, inputs)
             bar = tqdm(
                 total=count_frames(inputs), unit="frame", disable=not run.progress, smoothing=0.1
             )
@@ -146,10 +146,17 @@ def predict_to_csv(run: PredictionRun) -> PredictionSummary:
     )
 
 
-def _drawer(run: PredictionRun, predictor: Predictor) -> AnnotationWriter | None:
+def _drawer(
+    run: PredictionRun, predictor: Predictor, inputs: Sequence[Input]
+) -> AnnotationWriter | None:
     if run.annotate is None:
         return None
-    return AnnotationWriter(run.annotate, predictor.action_units, all_faces=run.faces == "all")
+    return AnnotationWriter(
+        run.annotate,
+        predictor.action_units,
+        all_faces=run.faces == "all",
+        inputs=[entry.path for entry in inputs],
+    )
 
 
 def _check_output(output: Path, inputs: Sequence[Input]) -> None:

@@ -102,6 +102,17 @@ def test_photos_of_one_name_get_names_of_their_own(tmp_path):
     assert [path.name for path in writer.written] == ["x_aus.png", "x_aus-2.png"]
 
 
+def test_an_input_is_never_written_over(tmp_path):
+    """The folder of the pictures may be the folder of the drawings, and drawings may be inputs."""
+    own = tmp_path / "x_aus.png"
+    own.write_bytes(b"mine")
+    writer = AnnotationWriter(tmp_path, DISFA, inputs=[tmp_path / "x.png", own])
+    image = np.full((60, 60, 3), 99, np.uint8)
+    writer.write(PredictedFrame(tmp_path / "x.png", 0, (row(),), image, 0.0))
+    assert own.read_bytes() == b"mine"
+    assert [path.name for path in writer.written] == ["x_aus-2.png"]
+
+
 def video_frames(count: int, name: str = "x.avi") -> list[PredictedFrame]:
     image = np.full((240, 320, 3), 99, np.uint8)
     return [PredictedFrame(Path(name), i, (row(i % 5 + 0.5),), image, 12.5) for i in range(count)]

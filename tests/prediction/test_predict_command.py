@@ -72,6 +72,12 @@ def test_the_empty_cells_of_a_bad_frame_fit_the_header():
     assert set(cells[7:]) == {""}
 
 
+def test_a_file_name_that_is_no_text_can_be_written(tmp_path):
+    name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    cells = csv_line(AUPrediction(name, 0, status="no_face"), ())
+    assert cells[0].encode("utf-8") == b"caf?.png"
+
+
 def test_annotated_pictures_and_videos(model_folder, photo, video, tmp_path, capsys):
     folder = tmp_path / "drawn"
     arguments = [f"--model={model_folder}", f"--output={tmp_path / 'out.csv'}"]

@@ -12,6 +12,7 @@ from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.images import read_image
 from deepcoder_tf.prediction import predictor as module
+from deepcoder_tf.prediction.identities import overlap
 from deepcoder_tf.prediction.predictor import Predictor
 
 NAMES = ("AU01", "AU12", "AU25")
@@ -78,7 +79,7 @@ def test_every_face_when_all_are_asked_for(model_folder, astronaut, tmp_path):
     assert [row.face_id for row in rows] == [0, 1]
     assert rows[0].box != rows[1].box and rows[0].frame == rows[1].frame == 0
     (one,) = Predictor(model_folder).predict(path)
-    assert one.box in {row.box for row in rows}
+    assert sorted(overlap(one.box, row.box) > 0.4 for row in rows) == [False, True]
 
 
 def test_two_faces_keep_their_numbers_through_a_video(model_folder, astronaut, tmp_path):
