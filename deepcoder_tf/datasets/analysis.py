@@ -21,7 +21,16 @@ from deepcoder_tf.faces.tracking import FaceTracker
 from deepcoder_tf.faces.videos import Video
 from deepcoder_tf.files import replacing
 
-__all__ = ["Analysis", "Picture", "analyse", "load_analysis", "pictures", "save_analysis"]
+__all__ = [
+    "Analysis",
+    "Picture",
+    "analyse",
+    "expected_frames",
+    "load_analysis",
+    "pictures",
+    "save_analysis",
+    "signature_of",
+]
 
 NO_FACE_INDEX = -1
 

@@ -22,6 +22,7 @@ from deepcoder_tf.faces.videos import VIDEO_SUFFIXES, promised_frames
 __all__ = ["CAMERAS", "read_disfa"]
 
 CAMERAS = ("left", "right")
+"""Which of the two cameras filmed."""
 
 FIRST_FRAME = 1
 

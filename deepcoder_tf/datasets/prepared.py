@@ -6,6 +6,10 @@ PREPARED/fold<K>/mean_shape.json             mean shape of the fold's training s
 PREPARED/fold<K>/<subject>__<video>.tfrecord pass 2, per video: registered crops
 PREPARED/frames.csv                          one row for every frame of the input
 PREPARED/dataset.json                        written last: the folder is complete
+
+Columns of `frames.csv`: `row` from 0; `file` relative to the data set; `subject`; `video`; `frame`
+as numbered in the source; `timestamp` in seconds from the container; `faces` found; `choice`, which
+of them, surest first, from 0; `score` of the detector; box `x,y,width,height` in pixels; `status`.
 """
 
 from __future__ import annotations
@@ -28,9 +32,13 @@ __all__ = [
     "PreparedInfo",
     "Recording",
     "dataset_info",
+    "fold_folder",
+    "landmarks_file",
     "load_fold",
     "load_index",
+    "mean_shape_file",
     "mean_shape_of",
+    "shard_file",
 ]
 
 FORMAT = 1

@@ -63,8 +63,8 @@ def read_image(path: str | Path) -> np.ndarray:
     except UnidentifiedImageError as error:
         what = "is empty (0 bytes)" if path.stat().st_size == 0 else "is not a picture we can read"
         raise UserError(f"{path}: {what}; copy it again or leave it out") from error
-    except PermissionError:
-        raise
+    except PermissionError as error:
+        raise UserError(f"{path}: no permission to read it; change its mode") from error
     except (OSError, SyntaxError, ValueError) as error:
         # Pillow tells damage in all three of these, depending on the format.
         raise UserError(

