@@ -42,7 +42,7 @@ def encode_example(
       row: row of `frames.csv`, from 0.
 
     Returns:
-      A serialised `tf.train.Example`.
+      A serialised `tf.train.Example`; the same bytes for the same arguments.
     """
     png = cv2.imencode(".png", crop, FAST_PNG)[1].tobytes()
     feature = {
@@ -53,7 +53,9 @@ def encode_example(
         "frame": tf.train.Feature(int64_list=tf.train.Int64List(value=[frame])),
         "row": tf.train.Feature(int64_list=tf.train.Int64List(value=[row])),
     }
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    # Without this the order of the features, and so the file, differs from process to process.
+    return example.SerializeToString(deterministic=True)
 
 
 def read_fold(prepared: str | Path, fold: int, split: str) -> tf.data.Dataset:
