@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deepcoder_tf.synthesis.head import CHART_ANGLE, CHART_HIGH, CHART_LOW
 from deepcoder_tf.synthesis.subject import Subject
 
-__all__ = ["CHART_SIZE", "CHART_STEP", "expression_lines", "hair_cover", "paint_albedo"]
+__all__ = ["CHART_SIZE", "CHART_STEP", "expression_lines", "hair_thickness", "paint_albedo"]
 
 CHART_SIZE = 512
 """Rows and columns of the chart."""
@@ -101,6 +101,8 @@ HAIRLINE = (
 """Degrees from the nose, height in decimetres above which short hair grows."""
 LONG_HAIR = (40.0, 60.0, 1.3)
 """Long hair hangs lower: from, to degrees from the nose, by decimetres at most."""
+HAIR_COVERS, HAIR_RISES = (-0.04, 0.06), (-0.05, 0.35)
+"""From nothing to full, decimetres above the hairline: the colour, and more gently the volume."""
 LASHES = ((25.0, 7.303), (22.5, 7.326), (19.0, 7.340), (15.0, 7.336), (12.5, 7.312), (11.0, 7.275))
 """The edge of the upper lid, from the outer to the inner corner of the eye."""
 BROW = ((5.8, 7.450), (12.0, 7.482), (19.0, 7.505), (27.0, 7.490), (34.5, 7.420))
@@ -141,25 +143,33 @@ def noise(rng: np.random.Generator, sigma: tuple[float, float]) -> NDArray[np.fl
     return (smooth - smooth.mean()) / smooth.std()
 
 
-def hair_cover(
+def above_hairline(
     degrees: NDArray[np.float32], height: NDArray[np.float32], subject: Subject
 ) -> NDArray[np.float32]:
-    """How much of the skin is under scalp hair, 0 to 1.
+    """How far above the hairline points of the neutral head are.
 
     Args:
-      degrees: from the nose, on the neutral head.
-      height: decimetres, on the neutral head; same shape.
+      degrees: from the nose.
+      height: decimetres; same shape.
       subject: whose hair.
 
     Returns:
-      Array of the same shape.
+      Decimetres, negative below; same shape.
     """
     beside = np.abs(degrees)
     line = np.interp(beside, *np.transpose(HAIRLINE)).astype(np.float32)
     start, end, drop = LONG_HAIR
     line -= subject.hair_length * drop * smooth_step(beside, start, end)
-    above = height - line - subject.hair_height
-    return smooth_step(above, -0.04, 0.06)
+    return (height - line - subject.hair_height).astype(np.float32)
+
+
+def hair_thickness(
+    degrees: NDArray[np.float32], height: NDArray[np.float32], subject: Subject
+) -> NDArray[np.float32]:
+    """How far the hair stands off the skin, decimetres; arguments as `above_hairline`."""
+    return np.float32(subject.hair_volume) * smooth_step(
+        above_hairline(degrees, height, subject), *HAIR_RISES
+    )
 
 
 def paint_albedo(subject: Subject) -> NDArray[np.float32]:
@@ -181,8 +191,9 @@ def paint_albedo(subject: Subject) -> NDArray[np.float32]:
     lashes = subject.lash_density * np.clip(draw_line((1.0, LASHES), ridge=0.0), 0, 1)
     blend(image, 0.3 * hair, lashes)
     blend(image, hair * np.exp(0.5 * strands)[..., None], brow_cover(subject, grid, rng))
-    ragged = hair_cover(degrees, height + 0.015 * noise(rng, (1.5, 1.5)), subject)
-    blend(image, 1.3 * hair * np.exp(strands)[..., None], ragged)
+    above = above_hairline(degrees, height + 0.015 * noise(rng, (1.5, 1.5)), subject)
+    cover = smooth_step(above, *HAIR_COVERS)
+    blend(image, 1.3 * hair * np.exp(strands)[..., None], cover)
     collar = (NECKLINE + 0.004 * np.abs(degrees) - height).astype(np.float32)
     blend(image, np.array(subject.clothes, dtype=np.float32), smooth_step(collar, -0.01, 0.01))
     return np.clip(image, 0.002, 0.95)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from deepcoder_tf.synthesis.appearance import hair_cover
+from deepcoder_tf.synthesis.appearance import hair_thickness
 from deepcoder_tf.synthesis.expression import unit_weights
 from deepcoder_tf.synthesis.head import CHART_ANGLE, chart, eye_sphere, load_head
 from deepcoder_tf.synthesis.subject import Subject
@@ -119,11 +119,10 @@ def neutral_shape(subject: Subject) -> NDArray[np.float32]:
     eyes = np.concatenate([head.eyes["left"], head.eyes["right"]])
     shape += head.vertices[eyes].mean(axis=0) - shape[eyes].mean(axis=0)
     degrees = (chart(head.vertices)[:, 0] - 0.5) * 2 * CHART_ANGLE
-    hair = hair_cover(degrees, head.vertices[:, 1], subject) * (1 - head.masks["mouth"])
+    hair = hair_thickness(degrees, head.vertices[:, 1], subject) * (1 - head.masks["mouth"])
     if subject.hair_length == 0:
         hair *= 1 - head.masks["ears"]
-    thickness = (subject.hair_volume * hair)[:, None]
-    return shape + thickness * VertexNormals(head.triangles, total)(shape)
+    return shape + hair[:, None] * VertexNormals(head.triangles, total)(shape)
 
 
 class Figure:

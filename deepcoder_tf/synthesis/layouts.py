@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import shutil
+import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +24,10 @@ __all__ = ["LAYOUTS", "UNFINISHED", "DisfaLayout", "Fera2015Layout", "Layout"]
 
 Frames = Iterator[NDArray[np.uint8]]
 
+INDEX_HEADER = struct.Struct("<4sI")
+"""Name and length of the index of an AVI file."""
+INDEX_ENTRY = 16
+"""Bytes of the index for each frame."""
 UNFINISHED = ".unfinished"
 """Folder below the output folder for videos that are still being written."""
 
@@ -103,20 +109,21 @@ def encode_video(path: Path, images: Frames, quality: int) -> None:
 
 
 def check_video(partial: Path, path: Path, frames: int) -> None:
-    """OpenCV's writer reports no errors: reads the last frame back.
+    """OpenCV's writer reports no errors: looks for the index that ends a complete AVI file.
 
     Raises:
       UserError: it is not there.
     """
-    reader = cv2.VideoCapture(str(partial), cv2.CAP_OPENCV_MJPEG)
-    count = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)) if reader.isOpened() else 0
-    reader.set(cv2.CAP_PROP_POS_FRAMES, frames - 1)
-    complete = count == frames and reader.read()[0]
-    reader.release()
-    if not complete:
+    index = INDEX_HEADER.size + INDEX_ENTRY * frames
+    found = b""
+    if partial.is_file() and partial.stat().st_size > index:
+        with partial.open("rb") as stream:
+            stream.seek(-index, os.SEEK_END)
+            found = stream.read(INDEX_HEADER.size)
+    if found != INDEX_HEADER.pack(b"idx1", INDEX_ENTRY * frames):
         free = shutil.disk_usage(path.parent).free
         raise UserError(
-            f"{path}: only {count} of {frames} frames could be written, {free // 2**20} MiB are "
+            f"{path}: the video's {frames} frames could not be written, {free // 2**20} MiB are "
             "free on that disk; free some space and run the same command again: finished "
             "subjects are kept"
         )

@@ -108,18 +108,17 @@ class Renderer:
         shader = Shader(self.figure, self.albedo, intensities, moment, vertices)
         rows, columns = self._covered(scene)
         first = self._trace(scene, self.centres[rows, columns])
-        image = self.wall * np.float32(moment.light)
+        background = self.wall * np.float32(moment.light)
+        image = background.copy()
         image[rows[first.met], columns[first.met]] = shader(first)
 
         edge = self._edges(first, rows, columns)
         rows, columns = rows[edge], columns[edge]
-        mean = np.zeros((len(rows), 3), dtype=np.float32)
-        for offset in EDGE_SAMPLES:
-            sample = self._trace(scene, self._directions(rows, columns, offset))
-            colour = self.wall[rows, columns] * np.float32(moment.light)
-            colour[sample.met] = shader(sample)
-            mean += colour / len(EDGE_SAMPLES)
-        image[rows, columns] = mean
+        around = [self._directions(rows, columns, offset) for offset in EDGE_SAMPLES]
+        samples = self._trace(scene, np.concatenate(around))
+        colours = np.tile(background[rows, columns], (len(EDGE_SAMPLES), 1))
+        colours[samples.met] = shader(samples)
+        image[rows, columns] = colours.reshape(len(EDGE_SAMPLES), -1, 3).mean(axis=0)
         return image
 
     def _trace(self, scene: EmbreeScene, directions: NDArray[np.float32]) -> Hits:
