@@ -23,7 +23,11 @@ from deepcoder_tf.errors import UserError
 
 # What FFmpeg and OpenCV print about damaged files is told here by the status of each frame.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+LOG_LEVEL_ERROR = 2
+if hasattr(cv2, "setLogLevel"):
+    cv2.setLogLevel(LOG_LEVEL_ERROR)
+else:  # where OpenCV 5 keeps it
+    cv2.utils.logging.setLogLevel(LOG_LEVEL_ERROR)
 
 __all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "is_video", "promised_frames"]
 
