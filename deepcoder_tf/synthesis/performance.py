@@ -70,8 +70,8 @@ AU26 never comes without AU25: a jaw that drops parts the lips unless something 
 SHARES: dict[str, float] = {"AU12": 0.14, "AU25": 0.16, "AU26": 0.11, "AU05": 0.11}
 """Share of frames in which an action unit is to be seen; `USUAL_SHARE` where not named."""
 USUAL_SHARE = 0.125
-BACKGROUND_SHARE = 0.03
-"""Share of frames of action units that are shown although the labels leave them out."""
+BACKGROUND, BACKGROUND_SHARE = frozenset({"AU04", "AU25"}), 0.03
+"""Action units that FERA 2015's faces show although its labels leave them out, and how often."""
 
 UPPER = frozenset({"AU01", "AU02", "AU04", "AU05"})
 """Action units of the upper track; AU06 and AU09 are on the lower one, whose groups they join."""
@@ -82,6 +82,22 @@ ONSET, APEX, OFFSET = (5, 12), (8, 24), (7, 16)
 """Shortest and longest duration of each phase, frames at 20 frames a second."""
 LOOKAHEAD = 30
 """Frames by which the planner looks ahead: about one episode."""
+DUE = 8.0
+"""An episode begins when its action units are this many frames short of their share."""
+HABIT, CHANCE = 6.0, 5.0
+"""Spread of what a subject favours always, and of what comes up now: frames as in `DUE`."""
+PATIENCE = 8
+"""Frames for which a group of both tracks waits for the busy one."""
+FIRST, PAUSE, REST = 12, (1, 10), (4, 16)
+"""Latest first frame; rest after an episode; rest when nothing is due. Frames, end excluded."""
+EXPRESSIVENESS = (0.7, 1.2)
+"""Factor on a subject's apexes, lowest and highest."""
+GROUP_SPREAD = 0.7
+"""Spread of the apexes within one group, levels."""
+LOWEST_PEAK = 0.8
+"""An apex is at least this intense, so that every episode gets a label."""
+PARTED = 0.7
+"""Least intensity of AU25 as a share of that of AU26, see `TEMPLATES`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +150,7 @@ class Planner:
 
     def __init__(self, labelled: Sequence[str]) -> None:
         known = {name for template in TEMPLATES for name in template}
-        background = {"AU04", "AU25"} if tuple(labelled) == FERA2015 else set()
+        background = BACKGROUND if tuple(labelled) == FERA2015 else frozenset()
         self.names = tuple(sorted(known & (set(labelled) | background)))
         self.templates = [t for t in TEMPLATES if set(t) <= set(self.names)]
         self.targets = np.array(
@@ -157,33 +173,42 @@ class Planner:
         Returns:
           The intensities of all F frames.
         """
-        expressiveness = rng.uniform(0.7, 1.2)
-        habit = rng.normal(0, 6.0, len(self.names))  # frames by which a subject favours a unit
+        expressiveness = rng.uniform(*EXPRESSIVENESS)
+        habit = rng.normal(0, HABIT, len(self.names))
         intensities = np.zeros((frames, len(self.names)))
-        free = [int(x) for x in rng.integers(0, 12, 2)]
+        free = [int(x) for x in rng.integers(0, FIRST, 2)]  # when each track is at rest again
         while min(free) < frames:
             track = int(np.argmin(free))
-            now = free[track]
-            due = self.targets * (self.frames + now + LOOKAHEAD) - self.shown + habit
-            usable = [
-                index
-                for index, template in enumerate(self.templates)
-                if track in tracks(template)
-                and all(abs(free[k] - now) <= 8 or free[k] <= now for k in tracks(template))
-            ]
-            scores = (self.members[usable] @ due) / self.members[usable].sum(axis=1)
-            scores += rng.gumbel(0, 5.0, len(usable))
-            if scores.max() <= 8.0:
-                free[track] = now + int(rng.integers(4, 16))
+            template = self._choose(rng, track, free, habit)
+            if template is None:
+                free[track] += int(rng.integers(*REST))
                 continue
-            template = self.templates[usable[int(np.argmax(scores))]]
             used = tracks(template)
             start = max(free[k] for k in used)
             end = self._play(rng, template, start, expressiveness, intensities)
             for k in used:
-                free[k] = end + int(rng.integers(1, 10))
+                free[k] = end + int(rng.integers(*PAUSE))
         self.frames += frames
         return Performance(self.names, intensities)
+
+    def _choose(
+        self, rng: np.random.Generator, track: int, free: list[int], habit: NDArray[np.float64]
+    ) -> Template | None:
+        """The group that begins when `track` is free, or None when nothing is due."""
+        now = free[track]
+        due = self.targets * (self.frames + now + LOOKAHEAD) - self.shown + habit
+        usable = [
+            index
+            for index, template in enumerate(self.templates)
+            if track in tracks(template)
+            and all(free[k] - now <= PATIENCE for k in tracks(template))
+        ]
+        if not usable:
+            return None
+        scores = (self.members[usable] @ due) / self.members[usable].sum(axis=1)
+        scores += rng.gumbel(0, CHANCE, len(usable))
+        best = int(np.argmax(scores))
+        return self.templates[usable[best]] if scores[best] > DUE else None
 
     def _play(
         self,
@@ -194,24 +219,21 @@ class Planner:
         intensities: NDArray[np.float64],
     ) -> int:
         """Adds one episode in place and returns the frame after its last."""
+        before = (levels(intensities) > 0).sum(axis=0)
         middle = (1 + rng.choice(len(PEAKS), p=PEAKS)) * expressiveness
         end = start
         for name in template:
             column = self.names.index(name)
-            peak = float(np.clip(middle + rng.normal(0, 0.7), 0.8, MAXIMUM))
+            peak = float(np.clip(middle + rng.normal(0, GROUP_SPREAD), LOWEST_PEAK, MAXIMUM))
             curve = episode_curve(rng, peak)
             first = start + int(rng.integers(0, 4))
             end = max(end, first + len(curve))
             window = intensities[first : first + len(curve), column]
-            before = int((levels(window) > 0).sum())
             np.maximum(window, curve[: len(window)], out=window)
-            self.shown[column] += int((levels(window) > 0).sum()) - before
         if "AU26" in template:
-            # See TEMPLATES: lips are at least a little apart wherever the jaw has dropped.
-            lips, jaw = self.names.index("AU25"), self.names.index("AU26")
-            before = int((levels(intensities[:, lips]) > 0).sum())
-            np.maximum(intensities[:, lips], 0.7 * intensities[:, jaw], out=intensities[:, lips])
-            self.shown[lips] += int((levels(intensities[:, lips]) > 0).sum()) - before
+            lips, jaw = (intensities[:, self.names.index(name)] for name in ("AU25", "AU26"))
+            np.maximum(lips, PARTED * jaw, out=lips)
+        self.shown += (levels(intensities) > 0).sum(axis=0) - before
         return end
 
 

@@ -59,7 +59,7 @@ class Renderer:
         self.subject, self.size = subject, size
         self.figure = Figure(subject)
         width, height = size
-        self.step = subject.span / height
+        self.step = subject.scene.span / height
         # What is finer than a pixel would flicker: one ray a pixel sees it now and then.
         finer = max(0.3, 0.4 * self.step / CHART_STEP)
         painted = cv2.GaussianBlur(paint_albedo(subject), (0, 0), finer)
@@ -67,7 +67,7 @@ class Renderer:
         self.camera = np.array([*FACE_CENTRE[:2], CAMERA_DISTANCE], dtype=np.float32)
         rows, columns = np.indices((height, width))
         self.centres = self._directions(rows, columns, (0.0, 0.0))
-        top, bottom = (np.array(colour, dtype=np.float32) for colour in subject.background)
+        top, bottom = (np.array(colour, dtype=np.float32) for colour in subject.scene.background)
         share = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
         self.wall = np.broadcast_to(top + share * (bottom - top), (height, width, 3))
 
@@ -82,7 +82,7 @@ class Renderer:
         directions = np.empty((*rows.shape, 3), dtype=np.float32)
         directions[..., 0] = (columns + 0.5 + offset[0] - width / 2) * self.step
         directions[..., 1] = (height / 2 - rows - 0.5 - offset[1]) * self.step
-        directions[..., :2] -= np.array(self.subject.offset, dtype=np.float32)
+        directions[..., :2] -= np.array(self.subject.scene.offset, dtype=np.float32)
         directions[..., 2] = FACE_CENTRE[2] - CAMERA_DISTANCE
         return directions
 

@@ -155,15 +155,15 @@ class Shader:
         power: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Adds up key light, fill light from the camera, the sky, and the key's highlight."""
-        subject = self.subject
-        key = np.array(subject.light, dtype=np.float32)
+        scene = self.subject.scene
+        key = np.array(scene.light, dtype=np.float32)
         scatter = np.array(SCATTER, dtype=np.float32)
-        warm = np.array([1 + subject.warmth, 1.0, 1 - subject.warmth], dtype=np.float32)
+        warm = np.array([1 + scene.warmth, 1.0, 1 - scene.warmth], dtype=np.float32)
         diffuse = np.clip(((normals @ key)[:, None] + scatter) / (1 + scatter), 0, None)
-        fill = subject.fill * np.clip(np.einsum("ni,ni->n", normals, towards), 0, None)
-        sky = subject.ambient * (0.7 + 0.3 * normals[:, 1])
-        total = np.float32(subject.key) * warm * diffuse + (fill + sky)[:, None]
+        fill = scene.fill * np.clip(np.einsum("ni,ni->n", normals, towards), 0, None)
+        sky = scene.ambient * (0.7 + 0.3 * normals[:, 1])
+        total = np.float32(scene.key) * warm * diffuse + (fill + sky)[:, None]
         half = unit(towards + key)
         aligned = np.clip(np.einsum("ni,ni->n", normals, half), 0, 1)
-        highlight = np.float32(subject.key) * gloss * aligned**power
+        highlight = np.float32(scene.key) * gloss * aligned**power
         return np.float32(self.moment.light) * (albedo * total + highlight[:, None])

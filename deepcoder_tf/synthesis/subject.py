@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from deepcoder_tf.synthesis.expression import ACTION_UNITS
 from deepcoder_tf.synthesis.head import load_head
 
-__all__ = ["Colour", "Subject", "draw_subject"]
+__all__ = ["Colour", "Scene", "Subject", "draw_subject"]
 
 Colour = tuple[float, float, float]
 """Red, green, blue reflectance in [0, 1], linear light."""
@@ -21,6 +21,9 @@ SKIN_TONES: tuple[tuple[str, Colour, Colour], ...] = (
     ("african", (0.40, 0.23, 0.15), (0.17, 0.09, 0.06)),
 )
 """Ancestry, its lightest and its darkest skin."""
+ANCESTRY = (0.35, 0.25, 0.25)
+"""Concentration of each ancestry's share: well below 1, most people have one main ancestry."""
+RED_LIPS: Colour = (0.40, 0.07, 0.08)
 IRISES: tuple[Colour, ...] = (
     (0.10, 0.04, 0.02),
     (0.20, 0.09, 0.04),
@@ -46,8 +49,33 @@ GREY: Colour = (0.42, 0.41, 0.40)
 
 
 @dataclasses.dataclass(frozen=True)
+class Scene:
+    """The room in which all frames of one subject are taken.
+
+    Attributes:
+      light: direction to the key light, a unit vector.
+      key: irradiance of the key light.
+      fill: irradiance of the light from the camera's side.
+      ambient: irradiance from all around.
+      warmth: colour of the key light, 0 is white, positive redder.
+      background: reflectance at the top and at the bottom of the wall behind.
+      span: height in decimetres that the picture shows at the face's depth.
+      offset: where the face sits in the picture, decimetres right and up of its centre.
+    """
+
+    light: tuple[float, float, float]
+    key: float
+    fill: float
+    ambient: float
+    warmth: float
+    background: tuple[Colour, Colour]
+    span: float
+    offset: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
 class Subject:
-    """One person with the light, camera and room in which all frames of them are taken.
+    """One person and where they were filmed.
 
     Attributes:
       macro: weights of the head's ancestry, gender, age and weight morphs.
@@ -66,14 +94,7 @@ class Subject:
       beard: 0 (none) to 1 (dark stubble).
       wrinkles: depth of expression lines, 1 is usual.
       asymmetry: action unit -> share by which the left half of the face moves more.
-      light: direction to the key light, a unit vector.
-      key: irradiance of the key light.
-      fill: irradiance of the light from the camera's side.
-      ambient: irradiance from all around.
-      warmth: colour of the key light, 0 is white, positive redder.
-      background: reflectance at the top and at the bottom of the wall behind.
-      span: height in decimetres that the picture shows at the face's depth.
-      offset: where the face sits in the picture, decimetres right and up of its centre.
+      scene: the room.
       texture_seed: fixes the skin's blotches and the hair's strands.
     """
 
@@ -93,14 +114,7 @@ class Subject:
     beard: float
     wrinkles: float
     asymmetry: dict[str, float]
-    light: tuple[float, float, float]
-    key: float
-    fill: float
-    ambient: float
-    warmth: float
-    background: tuple[Colour, Colour]
-    span: float
-    offset: tuple[float, float]
+    scene: Scene
     texture_seed: int
 
 
@@ -141,16 +155,53 @@ def draw_identity(rng: np.random.Generator) -> dict[str, float]:
     return weights
 
 
+def draw_colour(rng: np.random.Generator, low: float, high: float) -> Colour:
+    """A colour with each channel between the bounds."""
+    r, g, b = (float(x) for x in rng.uniform(low, high, 3))
+    return r, g, b
+
+
+def draw_skin(rng: np.random.Generator, ancestry: NDArray[np.float64]) -> Colour:
+    """The skin of somebody with these shares of ancestry."""
+    darkness = rng.uniform()
+    tones = np.array([mix(light, dark, darkness) for _, light, dark in SKIN_TONES])
+    # Tones mix as pigments do: in the logarithm of their reflectance.
+    r, g, b = (float(x) for x in np.exp(ancestry @ np.log(tones)))
+    return r, g, b
+
+
+def draw_background(rng: np.random.Generator) -> tuple[Colour, Colour]:
+    """A wall of one tint that is lighter at one end."""
+    shade = float(rng.uniform(0.03, 0.5))
+    tint = draw_colour(rng, 0.8, 1.2)
+    top, bottom = (mix((0.0, 0.0, 0.0), tint, shade * float(s)) for s in rng.uniform(0.6, 1.3, 2))
+    return top, bottom
+
+
 def draw_light(rng: np.random.Generator) -> tuple[float, float, float]:
-    """A direction in front of, mostly above and up to 50 degrees beside the face."""
+    """A direction in front of, above and up to 50 degrees beside the face."""
     azimuth = np.radians(rng.uniform(-50, 50))
     elevation = np.radians(rng.uniform(5, 45))
-    x, y, z = (
-        float(np.sin(azimuth) * np.cos(elevation)),
+    across = np.cos(elevation)
+    return (
+        float(np.sin(azimuth) * across),
         float(np.sin(elevation)),
-        float(np.cos(azimuth) * np.cos(elevation)),
+        float(np.cos(azimuth) * across),
     )
-    return x, y, z
+
+
+def draw_scene(rng: np.random.Generator, background: tuple[Colour, Colour]) -> Scene:
+    """Light, framing and the given wall."""
+    return Scene(
+        light=draw_light(rng),
+        key=float(rng.uniform(0.55, 0.9)),
+        fill=float(rng.uniform(0.2, 0.4)),
+        ambient=float(rng.uniform(0.15, 0.3)),
+        warmth=float(rng.uniform(-0.08, 0.12)),
+        background=background,
+        span=float(rng.uniform(2.45, 2.8)),
+        offset=(float(rng.normal(0, 0.06)), float(rng.normal(0, 0.05))),
+    )
 
 
 def draw_subject(seed: np.random.SeedSequence, gender: str | None = None) -> Subject:
@@ -162,40 +213,30 @@ def draw_subject(seed: np.random.SeedSequence, gender: str | None = None) -> Sub
 
     Returns:
       The subject.
+
+    Raises:
+      ValueError: another gender.
     """
+    if gender not in (None, "female", "male"):
+        raise ValueError(f"gender {gender!r} is neither 'female', 'male' nor None")
     rng = np.random.default_rng(seed)
-    ancestry = rng.dirichlet([0.35, 0.25, 0.25])  # most people have one main ancestry
-    order = [name for name, _, _ in SKIN_TONES]
+    ancestry = rng.dirichlet(ANCESTRY)
     masculine = bool(rng.uniform() < 0.5) if gender is None else gender == "male"
     male = float(rng.uniform(0.65, 0.95) if masculine else rng.uniform(0.05, 0.35))
     old = float(rng.beta(1.0, 2.2)) * 0.8
-    darkness = rng.uniform()
-    tones = np.array([mix(light, dark, darkness) for _, light, dark in SKIN_TONES])
-    # Tones mix as pigments do: in the logarithm of their reflectance.
-    r, g, b = (float(x) for x in np.exp(ancestry @ np.log(tones)))
-    skin = (r, g, b)
-    fair = ancestry[order.index("caucasian")] > 0.6
-    hair = HAIRS[int(rng.integers(0, len(HAIRS) if fair else 2))]
-    hair = mix(hair, GREY, max(0.0, old - 0.35) * 1.6)
-    wall = rng.uniform(0.03, 0.5)
-    tint = rng.uniform(0.8, 1.2, 3)
-    top, bottom = (
-        (float(wall * s * tint[0]), float(wall * s * tint[1]), float(wall * s * tint[2]))
-        for s in rng.uniform(0.6, 1.3, 2)
-    )
-    cr, cg, cb = (float(x) for x in rng.uniform(0.02, 0.5, 3))
+    skin = draw_skin(rng, ancestry)
+    fair = ancestry[0] > 0.6  # only then hair and eyes other than dark
+    hair = mix(HAIRS[int(rng.integers(len(HAIRS) if fair else 2))], GREY, max(0, old - 0.35) * 1.6)
+    pale_lips = (skin[0] * 0.85, skin[1] * 0.55, skin[2] * 0.6)
+    background = draw_background(rng)
     return Subject(
+        clothes=draw_colour(rng, 0.02, 0.5),
         macro=draw_macro(rng, ancestry, male, old),
         identity=draw_identity(rng),
         skin=skin,
-        lips=mix(
-            (skin[0] * 0.85, skin[1] * 0.55, skin[2] * 0.6),
-            (0.40, 0.07, 0.08),
-            rng.uniform(0, 0.25 if masculine else 0.7),
-        ),
+        lips=mix(pale_lips, RED_LIPS, rng.uniform(0, 0.25 if masculine else 0.7)),
         hair=hair,
-        iris=IRISES[int(rng.integers(0, len(IRISES) if fair else 2))],
-        clothes=(cr, cg, cb),
+        iris=IRISES[int(rng.integers(len(IRISES) if fair else 2))],
         hair_height=float(rng.normal(0.0, 0.06) + (0.1 * old if masculine else 0.0)),
         hair_length=0.0 if masculine else float(rng.choice([0.0, 0.5, 1.0])),
         hair_volume=float(rng.uniform(0.02, 0.10) if masculine else rng.uniform(0.06, 0.18)),
@@ -205,13 +246,6 @@ def draw_subject(seed: np.random.SeedSequence, gender: str | None = None) -> Sub
         beard=float(max(0.0, rng.normal(0.25, 0.3))) if masculine else 0.0,
         wrinkles=float(rng.uniform(0.7, 1.1) + 0.5 * old),
         asymmetry={name: float(np.clip(rng.normal(0, 0.07), -0.2, 0.2)) for name in ACTION_UNITS},
-        light=draw_light(rng),
-        key=float(rng.uniform(0.55, 0.9)),
-        fill=float(rng.uniform(0.2, 0.4)),
-        ambient=float(rng.uniform(0.15, 0.3)),
-        warmth=float(rng.uniform(-0.08, 0.12)),
-        background=(top, bottom),
-        span=float(rng.uniform(2.45, 2.8)),
-        offset=(float(rng.normal(0, 0.06)), float(rng.normal(0, 0.05))),
+        scene=draw_scene(rng, background),
         texture_seed=int(rng.integers(2**31)),
     )

@@ -14,7 +14,7 @@ import pytest
 
 from deepcoder_tf.action_units import DISFA, FERA2015
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.synthesis import SynthesisConfig, layouts, synthesize
+from deepcoder_tf.synthesis import SynthesisConfig, draw_subject, layouts, synthesize
 from deepcoder_tf.synthesis.dataset import RECORD
 from deepcoder_tf.synthesis.layouts import UNFINISHED
 from deepcoder_tf.synthesis.performance import levels, perform
@@ -201,13 +201,12 @@ def test_configurations_out_of_bounds(tmp_path: Path, wrong: dict, message: str)
 def test_people_differ_and_gender_is_taken_from_the_name(person):
     everybody = [person(k) for k in range(8)]
     assert len({p.skin for p in everybody}) == 8
-    spread = np.std([p.span for p in everybody])
-    assert spread > 0
-    from deepcoder_tf.synthesis import draw_subject
-
+    assert len({p.scene.light for p in everybody}) == 8
     for k in range(4):
         seed = np.random.SeedSequence(k)
         woman, man = draw_subject(seed, "female"), draw_subject(seed, "male")
         assert woman.beard == 0
         male_share = [sum(w for n, w in p.macro.items() if "-male-" in n) for p in (woman, man)]
         assert male_share[0] < male_share[1]
+    with pytest.raises(ValueError, match="gender 'other' is neither"):
+        draw_subject(np.random.SeedSequence(0), "other")

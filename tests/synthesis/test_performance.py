@@ -104,6 +104,12 @@ def test_templates_name_each_group_once_and_the_documented_ones_are_there():
     assert not any("AU26" in t and "AU25" not in t for t in TEMPLATES)
 
 
+def test_any_set_of_action_units_can_be_asked_for():
+    performance = next(perform(0, 400, 1, ("AU12",)))
+    assert performance.action_units == ("AU12",)
+    assert performance.intensities.max() > 1
+
+
 def test_at_leaves_resting_units_out():
     performance = Performance(("AU01", "AU12"), np.array([[0.0, 2.5], [0.0, 0.0]]))
     assert performance.at(0) == {"AU12": 2.5}
