@@ -17,7 +17,9 @@ __all__ = [
     "disfa_folds",
     "fera2015_folds",
     "grouped_folds",
+    "no_fold_error",
     "split_folds",
+    "usable_folds",
 ]
 
 SPLITS = ("train", "validation", "test")
@@ -188,3 +190,34 @@ def split_folds(split_of: Mapping[str, str], seed: int) -> list[Fold]:
     if not by_split["validation"]:
         return [with_validation(by_split["train"], by_split["test"], seed)]
     return [Fold(**by_split)]
+
+
+def usable_folds(folds: list[Fold]) -> tuple[dict[int, Fold], dict[int, str]]:
+    """Sorts folds into those that can be used and the reasons of those that cannot.
+
+    Args:
+      folds: all folds of a data set.
+
+    Returns:
+      The usable folds, and for each other one why it is not, by number.
+
+    Raises:
+      UserError: none can be used, or a subject is on both sides of one.
+    """
+    usable, unusable = {}, {}
+    for number, fold in enumerate(folds):
+        check_disjoint(fold, f"fold {number}")
+        problem = fold.problem()
+        if problem:
+            unusable[number] = problem
+        else:
+            usable[number] = fold
+    if not usable:
+        raise no_fold_error(unusable)
+    return usable, unusable
+
+
+def no_fold_error(unusable: dict[int, str]) -> UserError:
+    """The message that no fold can be used, with the reason of each."""
+    told = "; ".join(f"fold {number}: {why}" for number, why in unusable.items())
+    return UserError(f"no fold can be used ({told}); add recordings of other subjects")

@@ -11,63 +11,47 @@ are loaded once.
 
 from __future__ import annotations
 
-import csv
 import json
-import logging
-import math
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from deepcoder_tf.datasets.analysis import (
     Analysis,
     analyse,
-    expected_frames,
     load_analysis,
     save_analysis,
     signature_of,
 )
 from deepcoder_tf.datasets.catalogue import DATASETS, Catalogue, read_catalogue
 from deepcoder_tf.datasets.disfa import CAMERAS
-from deepcoder_tf.datasets.folds import Fold, check_disjoint
+from deepcoder_tf.datasets.folds import Fold, usable_folds
+from deepcoder_tf.datasets.frames_table import report, write_frames
 from deepcoder_tf.datasets.prepared import (
     FORMAT,
     STATUSES_WITH_CROP,
     PreparedInfo,
     dataset_info,
-    fold_folder,
     landmarks_file,
-    mean_shape_file,
     shard_file,
+    write_json,
 )
-from deepcoder_tf.datasets.sources import Source
+from deepcoder_tf.datasets.shapes import mean_shapes
+from deepcoder_tf.datasets.works import Work, list_works, run_parallel
 from deepcoder_tf.errors import UserError, explain_os_error
 from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.detection import CHOICES
-from deepcoder_tf.faces.landmarks import INNER_49, LandmarkPredictor, fingerprint, model_path
-from deepcoder_tf.faces.registration import CROP_SHAPE, mean_shape, place_in_crop
+from deepcoder_tf.faces.landmarks import LandmarkPredictor, fingerprint, model_path
+from deepcoder_tf.faces.registration import CROP_SHAPE
 from deepcoder_tf.faces.tracking import FaceTracker
-from deepcoder_tf.files import replacing
 
 __all__ = ["PrepareConfig", "prepare"]
-
-LOG = logging.getLogger(__name__)
-
-SHAPES_PER_SUBJECT = 1000
-"""Frames of each training subject, evenly spread, that enter the mean shape."""
-
-FRAME_COLUMNS = (
-    *("row", "file", "subject", "video", "frame", "timestamp"),
-    *("faces", "choice", "score", "x", "y", "width", "height", "status"),
-)
 
 
 @dataclass(frozen=True)
@@ -148,21 +132,6 @@ class PrepareConfig:
         return settings
 
 
-@dataclass(frozen=True)
-class Work:
-    """One recording on its way through the passes.
-
-    Attributes:
-      source: the recording.
-      name: stem of its files in the prepared folder.
-      frames: frames to expect.
-    """
-
-    source: Source
-    name: str
-    frames: int
-
-
 def prepare(config: PrepareConfig) -> PreparedInfo:
     """Prepares a data set; goes on where a killed run was.
 
@@ -215,27 +184,6 @@ def prepare(config: PrepareConfig) -> PreparedInfo:
     return dataset_info(config.output_dir)
 
 
-def usable_folds(folds: list[Fold]) -> tuple[dict[int, Fold], dict[int, str]]:
-    """Sorts folds into those that can be used and the reasons of those that cannot."""
-    usable, unusable = {}, {}
-    for number, fold in enumerate(folds):
-        check_disjoint(fold, f"fold {number}")
-        problem = fold.problem()
-        if problem:
-            unusable[number] = problem
-        else:
-            usable[number] = fold
-    if not usable:
-        raise no_fold(unusable)
-    return usable, unusable
-
-
-def no_fold(unusable: dict[int, str]) -> UserError:
-    """The message that no fold can be used, with the reason of each."""
-    told = "; ".join(f"fold {number}: {why}" for number, why in unusable.items())
-    return UserError(f"no fold can be used ({told}); add recordings of other subjects")
-
-
 def claim_folder(config: PrepareConfig) -> None:
     """Makes sure that the output folder is new, or holds an earlier run of the same settings."""
     folder, path = config.output_dir, config.output_dir / "settings.json"
@@ -274,31 +222,6 @@ def empty_folder(folder: Path) -> None:
     (folder / "frames.csv").unlink(missing_ok=True)
 
 
-def list_works(sources: list[Source]) -> list[Work]:
-    """Gives every recording a file name of its own."""
-    works: list[Work] = []
-    taken: set[str] = set()
-    for source in sources:
-        name = stem = f"{safe_name(source.subject)}__{safe_name(source.video)}"
-        count = 1
-        while name.lower() in taken:
-            count += 1
-            name = f"{stem}-{count}"
-        taken.add(name.lower())
-        works.append(Work(source, name, expected_frames(source)))
-    return works
-
-
-def safe_name(text: str) -> str:
-    """A file name on every system: all but letters, digits, dot, minus and underscore replaced.
-
-    >>> safe_name("session 1/clip")
-    'session-1-clip'
-    """
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text)
-    return kept.strip(".") or "-"
-
-
 def find_landmarks(
     config: PrepareConfig, catalogue: Catalogue, works: list[Work]
 ) -> dict[str, Analysis]:
@@ -328,7 +251,7 @@ def find_landmarks(
         save_analysis(landmarks_file(folder, work.name), analysis)
         analyses[work.name] = analysis
 
-    run_parallel("faces and landmarks", todo, works, config, one)
+    run_pass("faces and landmarks", config, works, todo, one)
     return analyses
 
 
@@ -365,132 +288,25 @@ def write_all_crops(
             on_frame,
         )
 
-    run_parallel("registered crops", todo, works, config, one)
+    run_pass("registered crops", config, works, todo, one)
+
+
+def run_pass(
+    title: str,
+    config: PrepareConfig,
+    works: list[Work],
+    todo: list[Work],
+    one: Callable[[Work, Callable[[], None]], None],
+) -> None:
+    """Runs one pass; from its beginning on the folder counts as unfinished."""
+    (config.output_dir / "dataset.json").unlink(missing_ok=True)
+    run_parallel(title, works, todo, config.workers, config.progress, one)
 
 
 def number_rows(works: list[Work], analyses: dict[str, Analysis]) -> dict[str, int]:
     """Row of `frames.csv` at which each recording begins."""
     ends = np.cumsum([len(analyses[work.name].numbers) for work in works]).tolist()
     return dict(zip((work.name for work in works), [0, *ends[:-1]], strict=True))
-
-
-def mean_shapes(
-    folder: Path,
-    folds: dict[int, Fold],
-    unusable: dict[int, str],
-    works: list[Work],
-    analyses: dict[str, Analysis],
-    first_rows: dict[str, int],
-) -> dict[int, np.ndarray]:
-    """Computes and stores each fold's mean shape; notes folds that have none as unusable.
-
-    Raises:
-      UserError: no fold has a face among its training subjects.
-    """
-    shapes = {}
-    for number, fold in folds.items():
-        found = training_shapes(fold, works, analyses)
-        if not found:
-            unusable[number] = (
-                "no face was found in any frame of its training subjects (they must be upright, "
-                "frontal and at least 80 pixels wide)"
-            )
-            continue
-        shapes[number] = place_in_crop(mean_shape(list(found.values())))
-        content = {
-            "mean_shape": shapes[number].tolist(),
-            "subjects": sorted(found),
-            "crop_shape": list(CROP_SHAPE),
-            "first_rows": first_rows,
-        }
-        store_mean_shape(folder, number, content)
-    if not shapes:
-        raise no_fold(unusable)
-    return shapes
-
-
-def store_mean_shape(folder: Path, number: int, content: dict[str, Any]) -> None:
-    """Writes `mean_shape.json`; first drops shards that were cut by another mean shape."""
-    path = mean_shape_file(folder, number)
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        stored = {}
-    if stored != content:
-        shutil.rmtree(fold_folder(folder, number), ignore_errors=True)
-        write_json(path, content)
-
-
-def training_shapes(
-    fold: Fold, works: list[Work], analyses: dict[str, Analysis]
-) -> dict[str, np.ndarray]:
-    """Landmarks `[frames, 49, 2]` of each training subject that has a face, evenly spread."""
-    by_subject: dict[str, list[np.ndarray]] = {}
-    for work in works:
-        if work.source.subject in fold.train:
-            analysis = analyses[work.name]
-            found = np.isin(analysis.status, STATUSES_WITH_CROP)
-            by_subject.setdefault(work.source.subject, []).append(
-                analysis.landmarks[found][:, INNER_49]
-            )
-    shapes = {name: np.concatenate(parts) for name, parts in by_subject.items()}
-    return {name: spread(frames) for name, frames in shapes.items() if len(frames)}
-
-
-def spread(frames: np.ndarray) -> np.ndarray:
-    """At most `SHAPES_PER_SUBJECT` frames, evenly spread."""
-    count = min(len(frames), SHAPES_PER_SUBJECT)
-    return frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
-
-
-def run_parallel(
-    title: str,
-    todo: list[Work],
-    works: list[Work],
-    config: PrepareConfig,
-    one: Callable[[Work, Callable[[], None]], None],
-) -> None:
-    """Works on recordings in threads under one progress bar; the first error stops all."""
-    if todo:
-        (config.output_dir / "dataset.json").unlink(missing_ok=True)  # written last: complete
-    total = sum(work.frames for work in works)
-    done = total - sum(work.frames for work in todo)
-    stop = threading.Event()
-    with (
-        tqdm(
-            total=total,
-            initial=done,
-            desc=title,
-            unit="frame",
-            mininterval=0.5,
-            disable=not config.progress,
-        ) as bar,
-        ThreadPoolExecutor(config.workers) as pool,
-    ):
-
-        def on_frame() -> None:
-            if stop.is_set():
-                raise StoppedError
-            with bar.get_lock():
-                bar.update()
-
-        # The longest recordings first, so that the last minutes still use every worker.
-        ordered = sorted(todo, key=lambda work: -work.frames)
-        futures = [pool.submit(one, work, on_frame) for work in ordered]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    for future in futures:
-        if not future.cancelled():
-            error = future.exception()
-            if error is not None and not isinstance(error, StoppedError):
-                raise error
-
-
-class StoppedError(Exception):
-    """Another recording failed, or the user pressed Ctrl-C: leave this one unfinished."""
 
 
 def recording_rows(works: list[Work], analyses: dict[str, Analysis]) -> list[dict[str, Any]]:
@@ -505,59 +321,3 @@ def recording_rows(works: list[Work], analyses: dict[str, Analysis]) -> list[dic
         }
         for work in works
     ]
-
-
-def write_frames(path: Path, works: list[Work], analyses: dict[str, Analysis]) -> None:
-    """Writes `frames.csv`: one row for every frame, in the order of the recordings."""
-    with replacing(path) as stream:
-        lines = csv.writer(stream, lineterminator="\n")
-        lines.writerow(FRAME_COLUMNS)
-        row = 0
-        for work in works:
-            for cells in frame_cells(work.source, analyses[work.name]):
-                lines.writerow([row, *cells])
-                row += 1
-
-
-def frame_cells(source: Source, analysis: Analysis) -> Iterator[list[Any]]:
-    """The cells of each frame after its row number; empty where there is no such thing."""
-    for at, number in enumerate(analysis.numbers.tolist()):
-        seconds, faces = float(analysis.timestamps[at]), int(analysis.faces[at])
-        face: list[Any] = [faces, *[""] * 6]
-        if analysis.chosen[at] >= 0:
-            score = f"{analysis.score[at]:.4f}"
-            face = [faces, int(analysis.chosen[at]), score, *analysis.boxes[at].tolist()]
-        yield [
-            analysis.files[at],
-            source.subject,
-            source.video,
-            number,
-            "" if math.isnan(seconds) else f"{seconds:.6f}",
-            *face,
-            analysis.status[at],
-        ]
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file, wholly or not at all."""
-    with replacing(path) as stream:
-        stream.write(json.dumps(content, indent=1) + "\n")
-
-
-def report(works: list[Work], analyses: dict[str, Analysis]) -> None:
-    """Tells how many frames gave a crop, and what was wrong with which recording."""
-    statuses, counts = np.unique(
-        np.concatenate([analyses[work.name].status for work in works]), return_counts=True
-    )
-    told = ", ".join(f"{count} {name}" for name, count in zip(statuses, counts, strict=True))
-    LOG.info("%d frames of %d recordings: %s", counts.sum(), len(works), told)
-    for work in works:
-        analysis = analyses[work.name]
-        bad = int(np.isin(analysis.status, ("unreadable", "missing")).sum())
-        if bad:
-            LOG.warning(
-                "warning: %s (%d of %d frames without a picture)",
-                analysis.problem,
-                bad,
-                len(analysis.numbers),
-            )

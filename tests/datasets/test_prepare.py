@@ -15,7 +15,7 @@ import pytest
 from deepcoder_tf.action_units import DISFA
 from deepcoder_tf.cli.prepare import main
 from deepcoder_tf.datasets import prepare as prepare_module
-from deepcoder_tf.datasets.prepare import PrepareConfig, prepare, safe_name
+from deepcoder_tf.datasets.prepare import PrepareConfig, prepare
 from deepcoder_tf.datasets.prepared import (
     PreparedInfo,
     dataset_info,
@@ -24,6 +24,7 @@ from deepcoder_tf.datasets.prepared import (
     mean_shape_of,
 )
 from deepcoder_tf.datasets.records import load_crops, read_fold
+from deepcoder_tf.datasets.works import safe_name
 from deepcoder_tf.errors import UserError
 
 Make = Callable[..., Path]
@@ -379,6 +380,36 @@ def test_manifest_end_to_end(make_manifest: Make) -> None:
     assert names == ["ann__pictures", "bob-b__pictures", "bob-b__pictures-2", "eve__clip"]
     both = [len(load_index(info.folder, fold, split).rows) for fold in (0, 1) for split in SPLITS]
     assert sum(both[:3]) == sum(both[3:]) == 7
+
+
+def test_odd_pictures_become_rows(make_manifest: Make) -> None:
+    path = make_manifest(
+        "path,subject,AU12\n"
+        "pictures/0.png,ann,1\npictures/1.png,bob,1\npictures/2.png,eve,1\n"
+        "pictures/one.png,eve,1\npictures/deep.png,eve,2\npictures/clear.png,eve,3\n"
+        "pictures/half.jpg,eve,4\npictures/wall.png,eve,5\n"
+    )
+    folder = path.parent / "pictures"
+    face = cv2.imread(str(folder / "2.png"))
+    cv2.imwrite(str(folder / "one.png"), face[:1, :1])
+    cv2.imwrite(str(folder / "deep.png"), face.astype(np.uint16) * 257)
+    cv2.imwrite(str(folder / "clear.png"), cv2.cvtColor(face, cv2.COLOR_BGR2BGRA))
+    (folder / "half.jpg").write_bytes(cv2.imencode(".jpg", face)[1].tobytes()[:3000])
+    cv2.imwrite(str(folder / "wall.png"), np.full((200, 200, 3), 120, np.uint8))
+    info = prepare(config(path, dataset="manifest", folds=3))
+    found = {Path(row["file"]).name: row["status"] for row in rows_of(info)[2:]}
+    assert found == {
+        "2.png": "ok",
+        "one.png": "no_face",
+        "deep.png": "ok",
+        "clear.png": "ok",
+        "half.jpg": "unreadable",
+        "wall.png": "no_face",
+    }
+    split = next(s for s in SPLITS if "eve" in info.fold(0).subjects(s))
+    crops = load_crops(info.folder, 0, split)
+    np.testing.assert_array_equal(crops[-1], crops[-3])  # 16 bits and RGBA: the same crop as 8 bits
+    np.testing.assert_array_equal(crops[-2], crops[-3])
 
 
 def test_detecting_every_second_frame_gives_nearly_the_same_crops(make_disfa: Make) -> None:
