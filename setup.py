@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-COMMANDS = ("synthesize", "prepare", "train", "evaluate", "export", "predict")
+COMMANDS = ("demo", "synthesize", "prepare", "train", "evaluate", "export", "predict")
 
 setup(
     name="deepcoder-tf",
@@ -29,6 +29,7 @@ setup(
         "matplotlib>=3.9",
         "numpy>=2.0",
         "opencv-python-headless>=4.12",
+        "pillow>=11.0",
         "scikit-image>=0.25",
         "scikit-learn>=1.6",
         "tensorboard>=2.20",
@@ -43,6 +44,7 @@ setup(
             "hypothesis>=6.100",
             "mpmath>=1.3",
             "mypy>=1.15",
+            "pandas>=2.2",
             "pingouin>=0.5.5",
             "pytest>=8.3",
             "ruff>=0.11",

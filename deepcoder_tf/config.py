@@ -185,7 +185,9 @@ class Config:
     augment_rotation: float = option(0.0, "largest random rotation, degrees", low=0.0, high=45.0)
     augment_contrast: float = option(0.0, "largest random change of contrast, share", low=0.0, high=1.0)
     augment_brightness: float = option(0.0, "largest random change of brightness, share of the range", low=0.0, high=1.0)
-    augment_blur: float = option(0.0, "share of the frames that are blurred", low=0.0, high=1.0)
+    augment_blur: float = option(
+        0.0, "largest standard deviation of a random blur, pixels of the model's input", low=0.0, high=1.0
+    )
     augment_flip: float = option(0.0, "share of the frames that are mirrored", low=0.0, high=1.0)
     # The rest.
     calibrate: int = option(

@@ -63,6 +63,8 @@ def run(
       The exit code.
     """
     argv = list(sys.argv if argv is None else argv)
+    # Before the flags are parsed: absl would otherwise install a format of its own.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     if any(argument in HELP for argument in argv[1:]):
         print((doc or "").strip(), "\n", values.get_help(), sep="\n")
         return 0
@@ -72,7 +74,6 @@ def run(
         print(f"error: {error}\nrun with --help for the flags", file=sys.stderr)
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         body(values, positional)
     except flags.Error as error:

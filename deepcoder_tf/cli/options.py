@@ -8,6 +8,7 @@ from typing import Any
 from absl import flags
 
 from deepcoder_tf.config import Config, preset
+from deepcoder_tf.errors import UserError
 
 __all__ = ["config_of", "define_config"]
 
@@ -69,14 +70,17 @@ def config_of(values: flags.FlagValues) -> Config:
       The preset with the given flags on top.
 
     Raises:
-      UserError: values that do not fit together.
+      absl.flags.Error: a value that no run can have, or values that do not fit together.
     """
     given = {}
     for field in dataclasses.fields(Config):
         value = values[field.name].value
         if value is not None:
             given[field.name] = whole_numbers(field.name, value) if isinstance(value, list) else value
-    return preset(values.preset, **given)
+    try:
+        return preset(values.preset, **given)
+    except UserError as error:
+        raise flags.IllegalFlagValueError(str(error)) from error
 
 
 def whole_numbers(name: str, words: list[str]) -> tuple[int, ...]:

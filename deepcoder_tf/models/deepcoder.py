@@ -13,7 +13,7 @@ from deepcoder_tf.coders.conv_vae import ConvVAE
 from deepcoder_tf.coders.dense_vae import DenseVAE
 from deepcoder_tf.coders.vogpae import VOGPAE
 from deepcoder_tf.config import Config
-from deepcoder_tf.preprocessing import model_input
+from deepcoder_tf.preprocessing.scale import model_input
 from deepcoder_tf.types import Gaussian
 
 __all__ = ["DeepCoder", "build_coders", "summarise_levels"]

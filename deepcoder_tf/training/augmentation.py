@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from deepcoder_tf.config import Config
-from deepcoder_tf.preprocessing import Augmentation, augment
+from deepcoder_tf.preprocessing.augment import AugmentConfig, augment
 from deepcoder_tf.types import Gaussian
 
 __all__ = ["make_prepare", "scale_images"]
@@ -27,7 +27,7 @@ def make_prepare(config: Config) -> Callable[[Gaussian, tf.Tensor], Gaussian]:
     Returns:
       A function of (images as a `Gaussian` without variance, seed `[2]`).
     """
-    options = Augmentation(
+    options = AugmentConfig(
         shift=config.augment_shift,
         scale=config.augment_scale,
         rotation=config.augment_rotation,

@@ -51,14 +51,14 @@ class Progress:
 
     Attributes:
       iteration: the last finished outer iteration; -1 after the initial epochs.
-      best_score: of the chosen model, higher is better.
+      best_score: of the chosen model, higher is better; None before the first.
       best_iteration: when that was.
       bounds: the joint bound of each iteration.
       finished: why the run ended, or empty.
     """
 
     iteration: int = -2
-    best_score: float = -np.inf
+    best_score: float | None = None
     best_iteration: int = -1
     bounds: list[float] = dataclasses.field(default_factory=list)
     finished: str = ""
@@ -307,7 +307,7 @@ class Algorithm1:
             score = scores[self.config.selection]
             if self.config.selection == "ordinal_log_score":
                 score = -score
-            improved = score > progress.best_score
+            improved = progress.best_score is None or score > progress.best_score
             if improved:
                 progress.best_score, progress.best_iteration = score, iteration
                 Checkpoints.save_model(self.folder, self.model)
