@@ -10,7 +10,7 @@ from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.coders.coder import Coder
 from deepcoder_tf.gp.kernels import check_alive, covariance, kernel_matrix, median_lengthscale
 from deepcoder_tf.gp.leave_one_out import gp_log_likelihood, loo
-from deepcoder_tf.gp.posterior import FrozenPosterior, freeze, predict
+from deepcoder_tf.gp.posterior import FrozenPosterior, freeze, predict, propagated_variance
 from deepcoder_tf.layers import sample
 from deepcoder_tf.likelihoods.gaussian import kl_diagonal
 from deepcoder_tf.likelihoods.ordinal import (
@@ -294,9 +294,7 @@ class VOGPAE(Coder):
             # A new point has no S of its own; the mean of S keeps its code distributed as in training.
             var += tf.reduce_mean(self.S, axis=0)
         elif self.test_variance == "gp+propagated":
-            k = kernel_matrix(posterior.amplitude_variance, posterior.lengthscales, x, self.Z0)
-            kP = tf.matmul(tf.matmul(k, posterior.L_inv, transpose_b=True), posterior.L_inv)
-            var += tf.matmul(tf.square(kP), self.S)
+            var += propagated_variance(posterior, x, self.S)
         return Gaussian(tf.cast(mean, z.dtype), tf.cast(var, z.dtype))
 
     def encode_train(self, z: tf.Tensor, index: tf.Tensor) -> Gaussian:
