@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from deepcoder_tf import files
@@ -33,12 +34,12 @@ class Checkpoints:
 
     Args:
       folder: of the run.
-      items: trackable objects by name.
+      items: Keras layers and optimizers by name, built.
     """
 
     def __init__(self, folder: Path, **items: Any) -> None:
         self.folder = folder
-        self.items = tf.train.Checkpoint(**items)
+        self.items = tf.train.Checkpoint(**{name: tensors(item) for name, item in items.items()})
         self.manager = tf.train.CheckpointManager(
             self.items, str(folder / "checkpoints"), max_to_keep=2
         )
@@ -70,9 +71,8 @@ class Checkpoints:
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
             prefix = self.folder / "checkpoints" / state["checkpoint"]
-            status = self.items.restore(str(prefix))
-            status.assert_existing_objects_matched()
-        except (ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
+            self.items.restore(str(prefix)).assert_consumed()
+        except (ValueError, KeyError, TypeError, AssertionError, tf.errors.OpError) as error:
             raise UserError(
                 f"{path}: the saved state cannot be read ({first_line(error)}); "
                 "choose another --model_dir or delete this one"
@@ -80,28 +80,37 @@ class Checkpoints:
         return state
 
     @staticmethod
-    def save_model(folder: Path, model: tf.Module) -> None:
+    def save_model(folder: Path, model: keras.layers.Layer) -> None:
         """Saves a model's weights alone as `folder/best`, replacing an older one."""
         try:
-            tf.train.Checkpoint(model=model).write(str(folder / "best" / "weights"))
+            tf.train.Checkpoint(model=tensors(model)).write(str(folder / "best" / "weights"))
         except (OSError, tf.errors.OpError) as error:
             raise disk_error(error, folder) from error
 
     @staticmethod
-    def load_model(folder: Path, model: tf.Module) -> None:
+    def load_model(folder: Path, model: keras.layers.Layer) -> None:
         """Loads what `save_model` wrote.
 
         Raises:
           UserError: nothing was saved, or it does not fit.
         """
         try:
-            status = tf.train.Checkpoint(model=model).read(str(folder / "best" / "weights"))
-            status.assert_existing_objects_matched()
+            saved = tf.train.Checkpoint(model=tensors(model))
+            saved.read(str(folder / "best" / "weights")).assert_consumed()
         except (ValueError, AssertionError, tf.errors.OpError) as error:
             raise UserError(
                 f"{folder}: no complete trained model is here ({first_line(error)}); "
                 "run deepcoder-train with this --model_dir to its end"
             ) from error
+
+
+def tensors(item: Any) -> list[tf.Variable]:
+    """The variables of a Keras layer or optimizer, in the order of their creation.
+
+    `tf.train.Checkpoint` does not look into lists of layers that a Keras layer holds: it would save
+    nothing of them, and restore nothing, without a word.
+    """
+    return [variable.value for variable in item.variables]
 
 
 def first_line(error: Exception) -> str:

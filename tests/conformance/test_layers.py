@@ -1,0 +1,474 @@
+"""What every layer, coder and model must keep: its weights, its gradients, its word after saving.
+
+A class without a case here fails the suite.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import deepcoder_tf.coders
+import deepcoder_tf.layers
+import deepcoder_tf.models
+from deepcoder_tf.coders import VOGPAE, Coder, ConvVAE, DenseVAE
+from deepcoder_tf.coders.label_head import LabelHead
+from deepcoder_tf.config import Config
+from deepcoder_tf.layers import GaussianHead, UpsampleConv2D
+from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.training.checkpoints import Checkpoints
+from deepcoder_tf.types import Gaussian
+
+Arrays = dict[str, np.ndarray]
+Outputs = dict[str, tf.Tensor]
+
+BATCH = 5
+SMALL = Config(
+    coders="conv:4,gp:2",
+    image_height=12,
+    image_width=8,
+    filters=(3, 2),
+    pools=(1, 1),
+    kernel_size=3,
+)
+
+
+class Case(NamedTuple):
+    """One class of layers in one configuration.
+
+    Attributes:
+      make: builds it.
+      inputs: what prediction sees, the batch in the first axis.
+      predict: from a layer and its inputs to everything it predicts.
+      loss: a scalar that depends on every trainable weight.
+      trainable: shapes of the trainable weights, by name.
+      constant: shapes of the others.
+    """
+
+    make: Callable[[], keras.layers.Layer]
+    inputs: Arrays
+    predict: Callable[..., Outputs]
+    loss: Callable[[Any], tf.Tensor]
+    trainable: dict[str, tuple[int, ...]]
+    constant: dict[str, tuple[int, ...]]
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    """Standard normal numbers, float32."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def levels(*shape: int) -> np.ndarray:
+    """Every level and a missing one, in turn, int32."""
+    return (np.arange(np.prod(shape)).reshape(shape) % 7 - 1).astype(np.int32)
+
+
+def built(layer: keras.layers.Layer, *shape: int) -> keras.layers.Layer:
+    """The layer with its weights."""
+    layer.build((None, *shape))
+    return layer
+
+
+def gaussian(q: Gaussian) -> Outputs:
+    """By name."""
+    return {"mean": q.mean, "var": q.var}
+
+
+# Coders -------------------------------------------------------------------------------------------
+
+
+def coder_outputs(coder: Coder, z: tf.Tensor) -> Outputs:
+    """Everything that a coder predicts from its input."""
+    q = coder.encode(z)
+    p = coder.decode(q.mean)
+    return {**gaussian(q), "down": p.mean, "down_var": p.var, "p": coder.level_probabilities(q)}
+
+
+def coder_loss(z: np.ndarray, outputs: int) -> Callable[[Coder], tf.Tensor]:
+    """The negative bound of a coder at a batch, with another prior than N(0, I)."""
+
+    def loss(coder: Coder) -> tf.Tensor:
+        mean = tf.constant(z)
+        terms = coder.terms(
+            Gaussian(mean, 0.1 * tf.ones_like(mean)),
+            tf.constant(levels(len(z), outputs)),
+            prior=None,
+            index=tf.range(len(z)),
+            seed=tf.constant([1, 2]),
+        )
+        bound = terms["recon"] - terms["kl"] + terms["label"]
+        return coder.penalty() - tf.reduce_sum(bound)
+
+    return loss
+
+
+def own_points(coder: VOGPAE, z: np.ndarray) -> VOGPAE:
+    """Gives a GP coder its training points."""
+    z_in = Gaussian(z, np.full_like(z, 0.1))
+    coder.observe(z_in, levels(len(z), coder.outputs), first=True)
+    coder.refresh()
+    return coder
+
+
+POINTS, Z = 14, normal(14, 4, seed=3)
+
+
+def deep_coder(config: Config = SMALL) -> DeepCoder:
+    """A whole stack whose GP coder owns points."""
+    model = DeepCoder(config, 2, POINTS)
+    model.build()
+    for n, coder in enumerate(model.coders):
+        if n and coder.max_points:
+            own_points(coder, Z)
+    return model
+
+
+def deep_coder_loss(model: DeepCoder) -> tf.Tensor:
+    """The sum of the coders' losses."""
+    images = normal(BATCH, 12, 8, 1)
+    first = coder_loss(images, 2)(model.coders[0])
+    return first + tf.cast(coder_loss(Z, 2)(model.coders[1]), tf.float32)
+
+
+def random_crops(count: int) -> np.ndarray:
+    """Blurred noise, uint8 `[count, 240, 160, 1]`."""
+    coarse = np.random.default_rng(5).integers(0, 256, (count, 12, 8, 1))
+    return coarse.repeat(20, axis=1).repeat(20, axis=2).astype(np.uint8)
+
+
+# Cases --------------------------------------------------------------------------------------------
+
+CONV = {
+    "encoder_0/kernel": (3, 3, 1, 3),
+    "encoder_0/bias": (3,),
+    "encoder_1/kernel": (3, 3, 3, 2),
+    "encoder_1/bias": (2,),
+    "code/mean/kernel": (12, 4),
+    "code/mean/bias": (4,),
+    "code/log_var/kernel": (12, 4),
+    "code/log_var/bias": (4,),
+    "expand/kernel": (4, 12),
+    "expand/bias": (12,),
+    "decoder_1/kernel": (3, 3, 2, 3),
+    "decoder_1/bias": (3,),
+    "decoder_0/kernel": (3, 3, 3, 1),
+    "decoder_0/bias": (1,),
+    "labels/W": (4, 12),
+    "labels/bias": (12,),
+    "raw_noise": (),
+}
+GP = {
+    "M": (POINTS, 2),
+    "raw_S": (POINTS, 2),
+    "raw_lengthscales0": (4,),
+    "raw_lengthscales1": (2,),
+    "raw_amplitude0": (),
+    "raw_amplitude1": (),
+    "raw_noise0": (),
+    "raw_noise1": (),
+    "W": (2, 2),
+    "raw_first": (2,),
+    "raw_gaps": (2, 4),
+}
+GP_CONSTANT = {
+    "lengthscale0": (),
+    "lengthscale1": (),
+    "offset": (4,),
+    "scale": (4,),
+    "Z0": (POINTS, 4),
+    "Z0_var": (POINTS, 4),
+    "Z1": (POINTS, 2),
+    "Z1_var": (POINTS, 2),
+    "alpha0": (POINTS, 2),
+    "alpha1": (POINTS, 4),
+    "L0_inv": (POINTS, POINTS),
+    "L1_inv": (POINTS, POINTS),
+    "frozen_noise0": (),
+    "frozen_noise1": (),
+    "calibration": (4,),
+}
+
+OTHER_OPTIONS = {
+    "init": "random",
+    "expectation": "sample",
+    "z0_uncertainty": "expected",
+    "tie_variance": "shared",
+    "test_variance": "gp+propagated",
+    "seed": 3,
+}
+
+CASES = {
+    "GaussianHead": Case(
+        make=lambda: built(GaussianHead(2), 3),
+        inputs={"x": normal(BATCH, 3)},
+        predict=lambda layer, x: gaussian(layer(x)),
+        loss=lambda layer: sum(map(tf.reduce_sum, map(tf.square, layer(normal(BATCH, 3))))),
+        constant={},
+        trainable={
+            "mean/kernel": (3, 2),
+            "mean/bias": (2,),
+            "log_var/kernel": (3, 2),
+            "log_var/bias": (2,),
+        },
+    ),
+    "UpsampleConv2D": Case(
+        make=lambda: built(UpsampleConv2D(3, 5, activation="relu"), 4, 6, 2),
+        inputs={"x": normal(BATCH, 4, 6, 2)},
+        predict=lambda layer, x: {"y": layer(x)},
+        loss=lambda layer: tf.reduce_sum(tf.square(layer(normal(BATCH, 4, 6, 2)))),
+        trainable={"kernel": (5, 5, 2, 3), "bias": (3,)},
+        constant={},
+    ),
+    "LabelHead": Case(
+        make=lambda: built(LabelHead(2, 6, "softmax"), 3),
+        inputs={"z": normal(BATCH, 3)},
+        predict=lambda layer, z: {"p": layer.probabilities(z)},
+        loss=lambda layer: -tf.reduce_sum(layer.log_prob(normal(7, 3), levels(7, 2))),
+        trainable={"W": (3, 12), "bias": (12,)},
+        constant={},
+    ),
+    "LabelHead-ordinal": Case(
+        make=lambda: built(LabelHead(2, 6, "ordinal"), 3),
+        inputs={"z": normal(BATCH, 3)},
+        predict=lambda layer, z: {"p": layer.probabilities(z)},
+        loss=lambda layer: -tf.reduce_sum(layer.log_prob(normal(7, 3), levels(7, 2))),
+        trainable={"W": (3, 2), "raw_first": (2,), "raw_gaps": (2, 4)},
+        constant={},
+    ),
+    "ConvVAE": Case(
+        make=lambda: built(ConvVAE((12, 8), (3, 2), (1, 1), 3, 4, 2)),
+        inputs={"z": normal(BATCH, 12, 8, 1)},
+        predict=coder_outputs,
+        loss=coder_loss(normal(7, 12, 8, 1), 2),
+        trainable=CONV,
+        constant={},
+    ),
+    "DenseVAE": Case(
+        make=lambda: built(DenseVAE(4, 6, 2, 2, "ordinal")),
+        inputs={"z": normal(BATCH, 4)},
+        predict=coder_outputs,
+        loss=coder_loss(normal(7, 4), 2),
+        constant={},
+        trainable={
+            "encoder/kernel": (4, 6),
+            "encoder/bias": (6,),
+            "code/mean/kernel": (6, 2),
+            "code/mean/bias": (2,),
+            "code/log_var/kernel": (6, 2),
+            "code/log_var/bias": (2,),
+            "expand/kernel": (2, 6),
+            "expand/bias": (6,),
+            "decoder/kernel": (6, 4),
+            "decoder/bias": (4,),
+            "labels/W": (2, 2),
+            "labels/raw_first": (2,),
+            "labels/raw_gaps": (2, 4),
+            "raw_noise": (4,),
+        },
+    ),
+    "VOGPAE": Case(
+        make=lambda: own_points(built(VOGPAE(POINTS, 4, 2, 2)), Z),
+        inputs={"z": normal(BATCH, 4)},
+        predict=coder_outputs,
+        loss=coder_loss(Z, 2),
+        trainable=GP,
+        constant=GP_CONSTANT,
+    ),
+    "VOGPAE-options": Case(
+        make=lambda: own_points(built(VOGPAE(POINTS, 4, 2, 2, **OTHER_OPTIONS)), Z),
+        inputs={"z": normal(BATCH, 4)},
+        predict=coder_outputs,
+        loss=coder_loss(Z, 2),
+        trainable=GP,
+        constant=GP_CONSTANT,
+    ),
+    "DeepCoder": Case(
+        make=deep_coder,
+        inputs={"crops": random_crops(BATCH)},
+        predict=lambda model, crops: model(crops),
+        loss=deep_coder_loss,
+        trainable={
+            **{f"coder_0/{name}": shape for name, shape in CONV.items()},
+            **{f"coder_1/{name}": shape for name, shape in GP.items()},
+        },
+        constant={f"coder_1/{name}": shape for name, shape in GP_CONSTANT.items()},
+    ),
+}
+
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+
+
+def layer_classes() -> set[str]:
+    """Names of the concrete layers that the package defines."""
+    found = set()
+    for room in (deepcoder_tf.layers, deepcoder_tf.coders, deepcoder_tf.models):
+        for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
+            for name, cls in vars(importlib.import_module(module.name)).items():
+                own = inspect.isclass(cls) and cls.__module__ == module.name
+                if own and issubclass(cls, keras.layers.Layer) and not inspect.isabstract(cls):
+                    found.add(name)
+    return found
+
+
+def test_every_layer_has_a_case():
+    assert layer_classes() == {name.partition("-")[0] for name in CASES}
+
+
+def named(weights, layer) -> dict[str, keras.Variable]:
+    """Weights by path below the layer."""
+    found = {w.path.removeprefix(f"{layer.name}/"): w for w in weights}
+    assert len(found) == len(weights), "two weights have one path"
+    return found
+
+
+def predictions(layer, case: Case, inputs: Arrays | None = None) -> Arrays:
+    """Eagerly, as arrays."""
+    given = {name: tf.constant(v) for name, v in (inputs or case.inputs).items()}
+    return {name: np.asarray(v) for name, v in case.predict(layer, **given).items()}
+
+
+def trained(case: Case) -> keras.layers.Layer:
+    """After one step of Adam, which moves every trainable weight, with caches as of then."""
+    layer = case.make()
+    optimizer = keras.optimizers.Adam(0.05)
+    with tf.GradientTape() as tape:
+        loss = case.loss(layer)
+    optimizer.apply(tape.gradient(loss, layer.trainable_variables), layer.trainable_variables)
+    for coder in getattr(layer, "coders", [layer]):
+        if isinstance(coder, Coder):
+            coder.refresh()
+    return layer
+
+
+def twin(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A new layer of the same configuration."""
+    return built(type(layer).from_config(layer.get_config()), *input_shape_of(layer))
+
+
+def input_shape_of(layer: keras.layers.Layer) -> tuple[int, ...]:
+    """What the plain layers of `CASES` were built with; coders know by themselves."""
+    shapes = {GaussianHead: (3,), LabelHead: (3,), UpsampleConv2D: (4, 6, 2)}
+    return shapes.get(type(layer), ())
+
+
+class Holder(keras.Model):
+    """A model around a layer, because only models write weight files."""
+
+    def __init__(self, layer: keras.layers.Layer) -> None:
+        super().__init__()
+        self.layer = layer
+        self.built = True
+
+
+def assert_same(layer, other, case: Case, atol: float = 0.0) -> None:
+    """Equal weights and equal predictions."""
+    for ours, theirs in zip(layer.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
+    expected = predictions(layer, case)
+    for name, value in predictions(other, case).items():
+        np.testing.assert_allclose(value, expected[name], atol=atol, rtol=0, err_msg=name)
+
+
+@each_case
+def test_the_weights_are_the_documented_ones(case):
+    layer = case.make()
+    for weights, expected in (
+        (layer.trainable_weights, case.trainable),
+        (layer.non_trainable_weights, case.constant),
+    ):
+        assert {name: tuple(w.shape) for name, w in named(weights, layer).items()} == expected
+
+
+@each_case
+def test_every_trainable_weight_gets_a_gradient(case):
+    layer = case.make()
+    with tf.GradientTape() as tape:
+        loss = case.loss(layer)
+    for v, g in zip(
+        layer.trainable_variables, tape.gradient(loss, layer.trainable_variables), strict=True
+    ):
+        assert g is not None, v.path
+        g = tf.convert_to_tensor(g).numpy()
+        assert np.all(np.isfinite(g)) and np.any(g), v.path
+
+
+@each_case
+def test_the_configuration_makes_the_same_layer(case):
+    layer = case.make()
+    again = twin(layer)
+    assert again.get_config() == layer.get_config()
+    assert [tuple(w.shape) for w in again.weights] == [tuple(w.shape) for w in layer.weights]
+    again.set_weights(layer.get_weights())
+    assert_same(layer, again, case)
+
+
+@each_case
+def test_a_weight_file_brings_everything_back_after_training(case, tmp_path):
+    fresh, layer = case.make(), trained(case)
+    changed = [
+        np.any(a.numpy() != b.numpy())
+        for a, b in zip(fresh.trainable_weights, layer.trainable_weights, strict=True)
+    ]
+    assert all(changed)
+    Holder(layer).save_weights(tmp_path / "a.weights.h5")
+    again = twin(layer)
+    Holder(again).load_weights(tmp_path / "a.weights.h5")
+    assert_same(layer, again, case)
+
+
+@each_case
+def test_a_checkpoint_brings_everything_back_after_training(case, tmp_path):
+    layer = trained(case)
+    Checkpoints.save_model(tmp_path, layer)
+    again = twin(layer)
+    Checkpoints.load_model(tmp_path, again)
+    assert_same(layer, again, case)
+
+
+def unknown_batch(case: Case) -> list[tf.TensorSpec]:
+    """Signatures of the inputs."""
+    return [
+        tf.TensorSpec((None, *v.shape[1:]), v.dtype, name=name) for name, v in case.inputs.items()
+    ]
+
+
+@each_case
+def test_graph_and_saved_model_predict_the_same(case, tmp_path):
+    layer = trained(case)
+    expected = predictions(layer, case)
+    graph = tf.function(
+        lambda *inputs: case.predict(layer, *inputs), input_signature=unknown_batch(case)
+    )
+    archive = keras.export.ExportArchive()
+    archive.track(layer)
+    archive.add_endpoint(
+        name="serve",
+        fn=lambda *inputs: case.predict(layer, *inputs),
+        input_signature=unknown_batch(case),
+    )
+    archive.write_out(str(tmp_path / "saved"), verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    inputs = [tf.constant(v) for v in case.inputs.values()]
+    for name, value in expected.items():
+        close = {"atol": 2e-5 * max(1.0, np.abs(value).max()), "rtol": 0, "err_msg": name}
+        np.testing.assert_allclose(graph(*inputs)[name], value, **close)
+        np.testing.assert_allclose(loaded.serve(*inputs)[name], value, **close)
+
+
+@each_case
+def test_the_size_of_the_batch_changes_nothing(case):
+    layer = trained(case)
+    whole = predictions(layer, case)
+    for start, stop in ((0, 1), (1, 3), (3, BATCH)):
+        part = {name: v[start:stop] for name, v in case.inputs.items()}
+        for name, value in predictions(layer, case, part).items():
+            atol = 2e-5 * max(1.0, np.abs(whole[name]).max())
+            np.testing.assert_allclose(value, whole[name][start:stop], atol=atol, rtol=0)
