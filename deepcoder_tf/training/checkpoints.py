@@ -26,6 +26,10 @@ def write_json(path: Path, content: Any) -> None:
         stream.write(text + "\n")
 
 
+DAMAGE = (ValueError, IndexError, AssertionError, tf.errors.OpError)
+"""What TensorFlow raises for tensors of another model, and for cut or changed files."""
+
+
 class Checkpoints:
     """Saves `items` with the progress that belongs to them, and brings both back.
 
@@ -72,7 +76,7 @@ class Checkpoints:
             state = json.loads(path.read_text(encoding="utf-8"))
             prefix = self.folder / "checkpoints" / state["checkpoint"]
             self.items.restore(str(prefix)).assert_consumed()
-        except (ValueError, KeyError, TypeError, AssertionError, tf.errors.OpError) as error:
+        except (KeyError, TypeError, *DAMAGE) as error:
             raise UserError(
                 f"{path}: the saved state cannot be read ({first_line(error)}); "
                 "choose another --model_dir or delete this one"
@@ -97,7 +101,7 @@ class Checkpoints:
         try:
             saved = tf.train.Checkpoint(model=tensors(model))
             saved.read(str(folder / "best" / "weights")).assert_consumed()
-        except (ValueError, AssertionError, tf.errors.OpError) as error:
+        except DAMAGE as error:
             raise UserError(
                 f"{folder}: no complete trained model is here ({first_line(error)}); "
                 "run deepcoder-train with this --model_dir to its end"

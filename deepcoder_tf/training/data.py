@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from deepcoder_tf.errors import explain_os_error
+from deepcoder_tf import files
 
 __all__ = ["Frames", "batches", "open_store", "write_store"]
 
@@ -34,7 +34,9 @@ class Frames(NamedTuple):
         return Frames(*(np.asarray(part[index]) for part in self))
 
 
-def write_store(path: Path, images: Iterable[np.ndarray], count: int, shape: tuple[int, int]) -> None:
+def write_store(
+    path: Path, images: Iterable[np.ndarray], count: int, shape: tuple[int, int]
+) -> None:
     """Writes images one batch at a time under a temporary name, then renames.
 
     Args:
@@ -45,24 +47,22 @@ def write_store(path: Path, images: Iterable[np.ndarray], count: int, shape: tup
 
     Raises:
       UserError: the disk is full or cannot be written.
+      ValueError: other images than announced, or another number of them.
     """
-    partial = path.with_suffix(".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store = np.lib.format.open_memmap(
-            partial, mode="w+", dtype=np.uint8, shape=(count, *shape, 1)
-        )
-        start = 0
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape, 1)}
+    written = 0
+    # Written, not memory mapped: a full disk kills a process that writes through a map.
+    with files.replacing(path, "wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
         for batch in images:
-            store[start : start + len(batch)] = batch
-            start += len(batch)
-        if start != count:
-            raise ValueError(f"{start} images for {count} rows in {path}")
-        store.flush()
-        del store
-        partial.replace(path)
-    except OSError as error:
-        raise explain_os_error(error, f"writing {path}") from error
+            if batch.dtype != np.uint8 or batch.shape[1:] != (*shape, 1):
+                raise ValueError(
+                    f"{path} holds uint8 images {shape}, not {batch.dtype} {batch.shape[1:]}"
+                )
+            stream.write(batch.tobytes())
+            written += len(batch)
+        if written != count:
+            raise ValueError(f"{written} images for {count} rows in {path}")
 
 
 def open_store(path: Path) -> np.ndarray:
