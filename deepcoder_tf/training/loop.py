@@ -187,8 +187,9 @@ class Algorithm1:
                 )
             )
             self.bar.update()
+        means = self.average(n, iteration, results)
         coder.refresh()
-        return self.average(n, iteration, results)
+        return means
 
     def tie(self) -> None:
         """p̃(Z_n) of every frame of X_R: the mean codes from which each coder below predicts."""
