@@ -75,7 +75,8 @@ class Algorithm1:
       frames: the training frames of all training subjects.
       subset: rows of X_L, which a GP coder owns; X_R is the rest where there is a GP coder.
       folder: of the run.
-      validate: from the model and its codes of X_L to scores on validation subjects.
+      validate: from the model and its codes of X_L, none where no coder is a GP, to scores on
+        validation subjects.
       report: called after each outer iteration, for logs.
     """
 
@@ -301,7 +302,7 @@ class Algorithm1:
         progress = self.progress
         progress.iteration = iteration
         if iteration >= 0:
-            codes = self.propagate(self.subset, len(self.model.coders))
+            codes = self.propagate(self.subset, len(self.model.coders)) if len(self.subset) else []
             scores = self.validate(self.model, codes)
             joint = sum(v for name, v in terms.items() if name.endswith("/bound"))
             progress.bounds.append(joint)
