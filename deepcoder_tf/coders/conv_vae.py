@@ -27,6 +27,7 @@ class ConvVAE(Coder):
       latent_dim: D0.
       outputs: Q, number of action units.
       label_head: `softmax` (the paper's logistic regression) or `ordinal`.
+      dropout: share of the encoder's features that a training step leaves out.
 
     Source: DeepCoder, Section 3.1. Differs from the paper: the pooling after the fifth convolution
     is left out by default, since 240x160 and the printed code size exclude each other.
@@ -41,6 +42,7 @@ class ConvVAE(Coder):
         latent_dim: int,
         outputs: int,
         label_head: str = "softmax",
+        dropout: float = 0.0,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,6 +53,7 @@ class ConvVAE(Coder):
         self.latent_dim = latent_dim
         self.outputs = outputs
         self.label_head = label_head
+        self.dropout = dropout
         self.input_dims = image_shape[0] * image_shape[1]
         self.convolutions = [
             keras.layers.Conv2D(
@@ -114,13 +117,17 @@ class ConvVAE(Coder):
         """The variance of a pixel given its code, a learnt scalar."""
         return pixel_variance(tf.convert_to_tensor(self.raw_noise))
 
-    def encode(self, z: tf.Tensor) -> Gaussian:
-        """Images `[B, H, W, 1]` to q(Z0|X) `[B, D0]` (Eq. 7)."""
+    def features(self, z: tf.Tensor) -> tf.Tensor:
+        """Images `[B, H, W, 1]` to the features `[B, F]` of the last convolution."""
         for layer, pool in zip(self.convolutions, self.pools, strict=True):
             z = layer(z)
             if pool:
                 z = tf.nn.max_pool2d(z, 2, 2, "SAME")
-        return self.head(tf.reshape(z, (-1, self.code_size)))
+        return tf.reshape(z, (-1, self.code_size))
+
+    def encode(self, z: tf.Tensor) -> Gaussian:
+        """Images `[B, H, W, 1]` to q(Z0|X) `[B, D0]` (Eq. 7)."""
+        return self.head(self.features(z))
 
     def decode(self, z: tf.Tensor) -> Gaussian:
         """Codes `[B, D0]` to p(X|Z0) `[B, H, W, 1]` (Eq. 6)."""
@@ -143,7 +150,10 @@ class ConvVAE(Coder):
         """The three terms of Eq. 5, with one draw of Z0."""
         del index
         images = z_in.mean
-        q = self.encode(images)
+        features = self.features(images)
+        if self.dropout:
+            features = tf.nn.experimental.stateless_dropout(features, self.dropout, seed + 1)
+        q = self.head(features)
         z = sample(q, seed)
         return {
             "recon": log_likelihood(images, self.decode(z).mean, self.noise),
@@ -166,4 +176,5 @@ class ConvVAE(Coder):
             "latent_dim": self.latent_dim,
             "outputs": self.outputs,
             "label_head": self.label_head,
+            "dropout": self.dropout,
         }

@@ -33,6 +33,9 @@ NOISE_FLOOR = 1e-4
 ALIVE_POINTS = 500
 """Points on which the start of the encoder's kernel is checked."""
 
+import os
+LENGTHSCALE_FACTOR = float(os.environ.get("LF","1"))
+A0 = float(os.environ.get("A0","1"))
 CALIBRATION_RANGE = (1e-3, 1e3)
 """Range of the per-dimension factor c_d of the tied prior's variance."""
 
@@ -96,9 +99,9 @@ class VOGPAE(Coder):
         N, D0, D1, Q = self.points, self.input_dims, self.latent_dim, self.outputs
         self.M = self.add("M", (N, D1), 0.0)
         self.raw_S = self.add("raw_S", (N, D1), inverse(0.1))
-        self.raw_lengthscales0 = self.add("raw_lengthscales0", (D0,), inverse(np.sqrt(D0)))
-        self.raw_lengthscales1 = self.add("raw_lengthscales1", (D1,), inverse(np.sqrt(D1)))
-        self.raw_amplitude0 = self.add("raw_amplitude0", (), inverse(1.0))
+        self.raw_lengthscales0 = self.add("raw_lengthscales0", (D0,), inverse(1.0))
+        self.raw_lengthscales1 = self.add("raw_lengthscales1", (D1,), inverse(1.0))
+        self.raw_amplitude0 = self.add("raw_amplitude0", (), inverse(A0))
         self.raw_amplitude1 = self.add("raw_amplitude1", (), inverse(1.0))
         self.raw_noise0 = self.add("raw_noise0", (), inverse(0.1 - NOISE_FLOOR))
         self.raw_noise1 = self.add("raw_noise1", (), inverse(0.5 - NOISE_FLOOR))
@@ -106,6 +109,8 @@ class VOGPAE(Coder):
         self.raw_first = self.add("raw_first", (Q,), 0.0)
         self.raw_gaps = self.add("raw_gaps", (Q, LEVELS - 2), 0.0)
 
+        self.lengthscale0 = self.add("lengthscale0", (), np.sqrt(D0), constant=True)
+        self.lengthscale1 = self.add("lengthscale1", (), np.sqrt(D1), constant=True)
         self.offset = self.add("offset", (D0,), 0.0, constant=True)
         self.scale = self.add("scale", (D0,), 1.0, constant=True)
         self.Z0 = self.add("Z0", (N, D0), 0.0, constant=True)
@@ -132,22 +137,33 @@ class VOGPAE(Coder):
     @property
     def encoder(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """(variance a0, lengthscales `[D0]`, noise σr²) of the encoder's kernel."""
-        return self.kernel(self.raw_amplitude0, self.raw_lengthscales0, self.raw_noise0)
+        return self.kernel(
+            self.raw_amplitude0, self.raw_lengthscales0, self.lengthscale0, self.raw_noise0
+        )
 
     @property
     def decoder(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """(variance a1, lengthscales `[D1]`, noise σv²) of the decoder's kernel."""
-        return self.kernel(self.raw_amplitude1, self.raw_lengthscales1, self.raw_noise1)
+        return self.kernel(
+            self.raw_amplitude1, self.raw_lengthscales1, self.lengthscale1, self.raw_noise1
+        )
 
     @staticmethod
     def kernel(
-        raw_amplitude: keras.Variable, raw_lengthscales: keras.Variable, raw_noise: keras.Variable
+        raw_amplitude: keras.Variable,
+        raw_lengthscales: keras.Variable,
+        lengthscale: keras.Variable,
+        raw_noise: keras.Variable,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Positive parameters from unconstrained ones; the jitter is part of the noise."""
+        """Positive parameters from unconstrained ones; the jitter is part of the noise.
+
+        Lengthscales are relative to the one they start from: in hundreds of dimensions it is far
+        above 1, and an absolute step would leave automatic relevance determination standing still.
+        """
         amplitude = positive(tf.convert_to_tensor(raw_amplitude))
         noise = positive(tf.convert_to_tensor(raw_noise), NOISE_FLOOR)
         noise += relative_jitter(amplitude.dtype) * amplitude
-        return amplitude, positive(tf.convert_to_tensor(raw_lengthscales)), noise
+        return amplitude, lengthscale * positive(tf.convert_to_tensor(raw_lengthscales)), noise
 
     @property
     def S(self) -> tf.Tensor:
@@ -236,15 +252,20 @@ class VOGPAE(Coder):
         """
         rng = np.random.default_rng([self.seed, self.points])
         M = rng.standard_normal((self.points, self.latent_dim))
-        if self.init == "pca":
+        if self.init != "random":
             U, s, _ = np.linalg.svd(Z0 - Z0.mean(axis=0), full_matrices=False)
             k = min(self.latent_dim, len(s))
             M *= 0.01
             M[:, :k] += U[:, :k] * np.sqrt(len(Z0)) * np.minimum(1.0, s[:k] / s[0])
+        W = 0.1 * rng.standard_normal(self.W.shape)
+        if self.init == "labels":
+            k = min(self.outputs, self.latent_dim)
+            M[:, k:] = M[:, : self.latent_dim - k]
+            M[:, :k] = standard_scores(labels)[:, :k]
+            W[:, :k] += np.eye(self.outputs, k)
         self.M.assign(M)
-        self.W.assign(0.1 * rng.standard_normal(self.W.shape))
-        lengthscale = float(median_lengthscale(tf.constant(Z0)))
-        self.raw_lengthscales0.assign(np.full(self.input_dims, inverse(lengthscale)))
+        self.W.assign(W)
+        self.lengthscale0.assign(LENGTHSCALE_FACTOR * median_lengthscale(tf.constant(Z0)))
         amplitude, lengthscales, _ = self.encoder
         block = tf.constant(Z0[:ALIVE_POINTS])
         check_alive(kernel_matrix(amplitude, lengthscales, block), float(amplitude), "encoder")
@@ -366,3 +387,9 @@ def inverse(value: float) -> float:
     """The raw value whose softplus is `value`."""
     return float(softplus_inverse(tf.constant(value, tf.float64)))
 
+
+def standard_scores(labels: np.ndarray) -> np.ndarray:
+    """Levels `[N, Q]` with mean 0 and deviation 1 per action unit; 0 where missing."""
+    seen = np.where(labels >= 0, labels, np.nan).astype(np.float64)
+    centred = seen - np.nanmean(seen, axis=0)
+    return np.nan_to_num(centred / (np.nanstd(seen, axis=0) + 1e-6))

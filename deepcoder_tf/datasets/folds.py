@@ -32,6 +32,10 @@ DISFA_GROUPS: tuple[tuple[int, ...], ...] = (
 )
 """Subject numbers of the three groups used by most papers; fold K tests group K."""
 
+FURTHER_SUBJECTS = 101
+"""From this number on, subjects in the layout of DISFA that DISFA itself does not have; they join
+the three groups in turn."""
+
 VALIDATION_SHARE = 1 / 6
 """Share of the training subjects held out for early stopping and the choice of models."""
 
@@ -116,6 +120,8 @@ def disfa_folds(subjects: Sequence[str], seed: int) -> list[Fold]:
       UserError: a subject that DISFA does not have.
     """
     groups = [{f"SN{number:03d}" for number in group} for group in DISFA_GROUPS]
+    for number in range(FURTHER_SUBJECTS, 1000):
+        groups[(number - FURTHER_SUBJECTS) % len(groups)].add(f"SN{number}")
     unknown = sorted(set(subjects) - set().union(*groups))
     if unknown:
         raise UserError(

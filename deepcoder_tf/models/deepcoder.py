@@ -42,6 +42,7 @@ def build_coders(config: Config, outputs: int, points: int) -> list[Coder]:
                 spec.latent_dim,
                 outputs,
                 config.label_head,
+                config.dropout,
                 name=f"coder_{n}",
             )
         elif spec.kind == "dense":

@@ -51,7 +51,7 @@ class SynthesisConfig:
     Attributes:
       output_dir: folder that receives the layout.
       layout: `"disfa"` or `"fera2015"`.
-      subjects: how many people, up to the layout's own number (27 and 41).
+      subjects: how many people, up to 99 (disfa) or 41 (fera2015).
       frames: of each subject.
       size: width and height, pixels, both even.
       seed: the same seed gives the same bytes on the same machine, whatever `workers` is.

@@ -131,7 +131,10 @@ def check_video(partial: Path, path: Path, frames: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class DisfaLayout:
-    """DISFA: one video and one label file per action unit for each of 27 subjects."""
+    """DISFA: one video and one label file per action unit for each subject.
+
+    Beyond DISFA's own 27 the subjects are numbered from 101 and join the folds in turn.
+    """
 
     action_units: tuple[str, ...] = DISFA
     # The three usual subject-independent folds, so that a smaller data set fills them evenly.
@@ -139,7 +142,7 @@ class DisfaLayout:
         ("001", "002", "009", "010", "016", "026", "027", "030", "032"),
         ("006", "011", "012", "013", "018", "021", "024", "028", "031"),
         ("003", "004", "005", "007", "008", "017", "023", "025", "029"),
-    )
+    ) + tuple(str(number) for number in range(101, 173))
 
     def gender(self, subject: str) -> str | None:
         """DISFA's numbers do not tell."""

@@ -168,6 +168,8 @@ class Algorithm1:
             z_in = self.propagate(rows, n)[-1]
             parts["mean"], parts["var"] = z_in.mean, z_in.var
             coder.observe(z_in, labels, first=iteration < 0)
+        if not owns:
+            step.optimizer.learning_rate.assign(self.learning_rate(iteration))
         code = self.codes[n + 1] if n + 1 < len(self.codes) else None
         if code is not None:
             parts["code"] = code
@@ -229,6 +231,11 @@ class Algorithm1:
         """Frames in a step of the GP coder."""
         every = len(self.subset)
         return every if self.config.gp == "exact" else min(self.config.gp_block, every)
+
+    def learning_rate(self, iteration: int) -> float:
+        """Of the parametric coders; constant in the initial run, then falling linearly."""
+        done = max(0, iteration) / max(1, self.config.iterations - 1)
+        return self.config.learning_rate * (1 - done * (1 - self.config.learning_rate_end))
 
     def schedule(self, n: int, iteration: int, count: int) -> np.ndarray:
         """The rows of every batch of an epoch, `[steps, batch]`, without repeats in a batch."""

@@ -48,6 +48,12 @@ def test_disfa_with_few_subjects() -> None:
     assert [fold.problem() is None for fold in folds] == [True, False, False]
     assert "needs two training subjects" in str(folds[1].problem())
     assert folds[2].problem() == "no test subject among the recordings"
+    further = disfa_folds([*DISFA_SUBJECTS, "SN101", "SN102", "SN103", "SN104"], 0)
+    assert [set(fold.test) - set(DISFA_SUBJECTS) for fold in further] == [
+        {"SN101", "SN104"},
+        {"SN102"},
+        {"SN103"},
+    ]
     with pytest.raises(UserError, match="subject SN099 is not one of DISFA's 27"):
         disfa_folds(["SN001", "SN099"], 0)
 

@@ -121,7 +121,8 @@ def test_subjects_are_the_real_ones_and_fill_folds_evenly():
         "003 004 005 007 008 017 023 025 029",
     )
     names = layouts.DisfaLayout().subjects
-    assert len(set(names)) == 27
+    assert len(set(names)) == 99
+    assert sorted(names[:27]) == sorted(" ".join(folds).split())
     for size in (3, 12, 24, 27):
         assert {sum(name in fold.split() for name in names[:size]) for fold in folds} == {size // 3}
     people = layouts.Fera2015Layout().subjects
@@ -183,7 +184,7 @@ def test_a_full_disk_while_writing_labels_is_told_in_one_line(tmp_path: Path, mo
     ("wrong", "message"),
     [
         ({"layout": "ck"}, "layout 'ck' is none of disfa, fera2015"),
-        ({"subjects": 28}, "subjects 28 is outside 1 to 27"),
+        ({"subjects": 100}, "subjects 100 is outside 1 to 99"),
         ({"frames": 0}, "frames 0 is outside 1 to 20000"),
         ({"size": (321, 240)}, "size 321x240: both sides must be even and from 64 to 2048"),
         ({"size": (320, 16)}, "size 320x16: both sides must be even"),
