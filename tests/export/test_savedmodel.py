@@ -1,0 +1,167 @@
+"""The exported model: equal to the one in memory, whole or not there, never overwritten."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deepcoder_tf.config import Config
+from deepcoder_tf.errors import UserError
+from deepcoder_tf.export import CARD, check_parity, export_model, next_version, savedmodel
+from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.types import Gaussian
+
+POINTS, OUTPUTS = 9, 2
+CONFIG = Config(
+    coders="conv:4,gp:2",
+    image_height=24,
+    image_width=16,
+    filters=(3, 2),
+    pools=(1, 1),
+    kernel_size=3,
+)
+CARD_CONTENT = {"format": 1, "action_units": ["AU01", "AU12"]}
+
+
+def make_model(config: Config = CONFIG) -> DeepCoder:
+    """A stack whose GP coder owns points and whose weights are not those of the start."""
+    model = DeepCoder(config, OUTPUTS, POINTS)
+    model.build()
+    rng = np.random.default_rng(0)
+    if config.stack[-1].kind == "gp":
+        z = rng.standard_normal((POINTS, 4))
+        labels = rng.integers(0, 6, (POINTS, OUTPUTS))
+        model.coders[1].observe(Gaussian(z, 0.1 * np.ones_like(z)), labels, first=True)
+    for v in model.trainable_variables:
+        v.assign_add(0.2 * rng.standard_normal(v.shape))
+    for coder in model.coders:
+        coder.refresh()
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> DeepCoder:
+    """Shared by the tests that only read."""
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory) -> Path:
+    """Version 1."""
+    return export_model(model, CARD_CONTENT, tmp_path_factory.mktemp("models") / "name")
+
+
+def crops(count: int, seed: int = 1) -> tf.Tensor:
+    """Noise of many sizes, uint8."""
+    rng = np.random.default_rng(seed)
+    return tf.constant(rng.integers(0, 256, (count, 240, 160, 1)), tf.uint8)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_it_predicts_what_the_model_in_memory_predicts(model, exported, batch):
+    serve = tf.saved_model.load(str(exported))
+    there = serve.signatures["serving_default"](crops=crops(batch))
+    here = model(crops(batch))
+    assert set(there) == set(here)
+    for name, value in here.items():
+        assert there[name].dtype == (tf.int32 if name == "presence" else tf.float32)
+        np.testing.assert_allclose(there[name], value, atol=1e-5)
+    assert there["intensity"].shape == (batch, OUTPUTS)
+    np.testing.assert_allclose(np.sum(there["level_probabilities"], axis=-1), 1.0, atol=1e-6)
+    assert np.std(there["intensity"]) > 0 or batch == 1
+
+
+@pytest.mark.parametrize("coders", ["conv:4", "conv:4,dense:3", "conv:4,dense:4,gp:2"])
+def test_every_stack_exports(coders, tmp_path):
+    config = dataclasses.replace(CONFIG, coders=coders)
+    model = DeepCoder(config, OUTPUTS, POINTS)
+    model.build()
+    if coders.endswith("gp:2"):
+        z = np.random.default_rng(0).standard_normal((POINTS, 4))
+        model.coders[-1].observe(Gaussian(z, np.ones_like(z)), np.zeros((POINTS, 2), int), True)
+        model.coders[-1].refresh()
+    assert check_parity(model, export_model(model, CARD_CONTENT, tmp_path)) <= 1e-5
+
+
+def test_the_card_lies_beside_the_graph(exported):
+    assert exported.name == "1"
+    assert json.loads((exported / CARD).read_text()) == CARD_CONTENT
+    assert [p.name for p in exported.parent.iterdir()] == ["1"]
+
+
+def test_versions_count_on(model, tmp_path):
+    assert next_version(tmp_path / "none") == 1
+    for name in ("2", "10", "latest", ".11.partial"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "12").write_text("a file")
+    assert next_version(tmp_path) == 11
+    assert export_model(model, CARD_CONTENT, tmp_path) == tmp_path / "11"
+    assert export_model(model, CARD_CONTENT, tmp_path, version=20) == tmp_path / "20"
+
+
+def test_a_version_is_never_overwritten(model, exported):
+    before = {p: p.stat().st_mtime_ns for p in exported.rglob("*")}
+    with pytest.raises(UserError, match=r"1 exists; choose another --version"):
+        export_model(model, CARD_CONTENT, exported.parent, version=1)
+    assert {p: p.stat().st_mtime_ns for p in exported.rglob("*")} == before
+
+
+def test_a_half_written_version_is_never_visible(model, tmp_path, monkeypatch):
+    seen = []
+    check = savedmodel.check_parity
+
+    def watch(model, path):
+        seen.append(sorted(p.name for p in tmp_path.iterdir()))
+        return check(model, path)
+
+    monkeypatch.setattr(savedmodel, "check_parity", watch)
+    export_model(model, CARD_CONTENT, tmp_path)
+    assert seen == [[".1.partial"]]
+    assert [p.name for p in tmp_path.iterdir()] == ["1"]
+
+
+def test_what_a_killed_export_left_is_no_obstacle(model, tmp_path):
+    (tmp_path / ".1.partial" / "variables").mkdir(parents=True)
+    assert export_model(model, CARD_CONTENT, tmp_path).name == "1"
+    assert [p.name for p in tmp_path.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device"), "the disk is full while writing"),
+        (tf.errors.ResourceExhaustedError(None, None, "No space"), "writing .* failed"),
+        (UserError("the export differs"), "the export differs"),
+    ],
+)
+def test_a_failure_publishes_nothing(model, tmp_path, monkeypatch, error, message):
+    def fail(model, path):
+        path.mkdir()
+        (path / "saved_model.pb").write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(savedmodel, "write_archive", fail)
+    with pytest.raises(UserError, match=message):
+        export_model(model, CARD_CONTENT, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_differs_from_its_export_is_refused(model, exported):
+    other = make_model()
+    other.coders[1].W.assign_add(np.full(other.coders[1].W.shape, 0.01))
+    with pytest.raises(UserError, match=r"differs from the model .* by .*, more than 1e-05"):
+        check_parity(other, exported)
+    assert check_parity(model, exported) <= 1e-5
+
+
+def test_a_model_that_is_not_finite_is_refused(tmp_path):
+    broken = make_model()
+    broken.coders[1].W.assign(np.full(broken.coders[1].W.shape, np.nan))
+    with pytest.raises(UserError, match="nothing was published"):
+        export_model(broken, CARD_CONTENT, tmp_path)
+    assert not list(tmp_path.iterdir())
