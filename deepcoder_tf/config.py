@@ -99,8 +99,12 @@ class Config:
     # The stack.
     coders: str = option("conv:2000,gp:50", "coders, top first, as KIND:LATENT_DIM")
     # The convolutional coder (VC-AE).
-    image_height: int = option(240, "rows of the model's input, pixels; divides 240", low=8, high=240)
-    image_width: int = option(160, "columns of the model's input, pixels; divides 160", low=8, high=160)
+    image_height: int = option(
+        240, "rows of the model's input, pixels; divides 240", low=8, high=240
+    )
+    image_width: int = option(
+        160, "columns of the model's input, pixels; divides 160", low=8, high=160
+    )
     filters: tuple[int, ...] = option((128, 64, 32, 16, 8), "filters of each convolution", low=1)
     pools: tuple[int, ...] = option(
         (1, 1, 1, 1, 0), "1 where a 2x2 max pooling follows the convolution", low=0, high=1
@@ -115,11 +119,20 @@ class Config:
     dense_units: int = option(500, "hidden units of a dense coder", low=1)
     # The Gaussian-process coder (VO-GPAE).
     gp: str = option(
-        "minibatch", "blocks of --gp_block frames, or all frames at once", choices=("minibatch", "exact")
+        "minibatch",
+        "blocks of --gp_block frames, or all frames at once",
+        choices=("minibatch", "exact"),
     )
-    gp_points: int = option(5000, "frames in X_L, the subset that the GP is trained on", low=8, high=20000)
+    gp_points: int = option(
+        5000, "frames in X_L, the subset that the GP is trained on", low=8, high=20000
+    )
     gp_block: int = option(500, "frames in one block of the minibatch GP", low=4, high=20000)
-    gp_init: str = option("pca", "start of the variational means M", choices=("labels", "pca", "random"))
+    gp_init: str = option(
+        "pca", "start of the variational means M", choices=("labels", "pca", "random")
+    )
+    gp_lengthscale: float = option(
+        1.0, "start of the encoder's lengthscales in median distances of X_L", low=0.01, high=100.0
+    )
     expectation: str = option(
         "quadrature",
         "ordinal term: Gauss-Hermite, or one sample as in Eq. 20",
@@ -127,7 +140,9 @@ class Config:
     )
     ordinal_weight: float = option(1.0, "weight of the ordinal term of the GP coder", low=0.0)
     z0_uncertainty: str = option(
-        "mean", "the GP decoder explains the mean of Z0, or its whole posterior", choices=("mean", "expected")
+        "mean",
+        "the GP decoder explains the mean of Z0, or its whole posterior",
+        choices=("mean", "expected"),
     )
     tie_variance: str = option(
         "loo_calibrated",
@@ -142,13 +157,19 @@ class Config:
     # Algorithm 1.
     iterations: int = option(50, "outer iterations of Algorithm 1 at most", low=1)
     init_epochs: int = option(5, "epochs of each coder before the first outer iteration", low=0)
-    epochs_per_iteration: int = option(1, "epochs of a parametric coder in an outer iteration", low=1)
+    epochs_per_iteration: int = option(
+        1, "epochs of a parametric coder in an outer iteration", low=1
+    )
     gp_init_steps: int = option(50, "steps of the GP coder before the first outer iteration", low=0)
     gp_steps: int = option(
         0, "steps of the GP coder in an outer iteration; 0: one epoch of X_L", low=0
     )
-    warmup_iterations: int = option(20, "outer iterations over which alpha and beta grow to 1 (N_t)", low=1)
-    tie: int = option(1, "1: tie the prior of Z0 to the GP's predictions (Eq. 4); 0: N(0, I)", low=0, high=1)
+    warmup_iterations: int = option(
+        20, "outer iterations over which alpha and beta grow to 1 (N_t)", low=1
+    )
+    tie: int = option(
+        1, "1: tie the prior of Z0 to the GP's predictions (Eq. 4); 0: N(0, I)", low=0, high=1
+    )
     tolerance: float = option(
         1e-3, "relative change of the 3-iteration mean of the bound that ends training", low=0.0
     )
@@ -163,11 +184,16 @@ class Config:
     optimizer: str = option("sgd", "optimizer of the parametric coders", choices=("sgd", "adam"))
     learning_rate: float = option(0.01, "learning rate of the parametric coders", low=0.0)
     learning_rate_end: float = option(
-        1.0, "learning rate of the last iteration as a share of the first; falls linearly", low=0.0, high=1.0
+        1.0,
+        "learning rate of the last iteration as a share of the first; falls linearly",
+        low=0.0,
+        high=1.0,
     )
     gp_optimizer: str = option("adam", "optimizer of the GP coder", choices=("sgd", "adam"))
     gp_learning_rate: float = option(0.01, "learning rate of the GP coder", low=0.0)
-    clip_norm: float = option(100.0, "largest global norm of a gradient of a per-point bound", low=1e-6)
+    clip_norm: float = option(
+        100.0, "largest global norm of a gradient of a per-point bound", low=1e-6
+    )
     # Terms.
     label_weight: float = option(1.0, "weight of the label term of the parametric coders", low=0.0)
     label_schedule: str = option(
@@ -183,22 +209,29 @@ class Config:
         choices=("ess", "paper", "off"),
     )
     balance_ess: float = option(
-        0.1, "effective sample size of the balanced draw, as a share of the frames", low=1e-3, high=1.0
+        0.1,
+        "effective sample size of the balanced draw, as a share of the frames",
+        low=1e-3,
+        high=1.0,
     )
     # Augmentation of the parametric coder's input.
     augment_shift: float = option(0.0, "largest random shift, share of the side", low=0.0, high=0.5)
     augment_scale: float = option(0.0, "largest random change of size, share", low=0.0, high=0.5)
     augment_rotation: float = option(0.0, "largest random rotation, degrees", low=0.0, high=45.0)
-    augment_contrast: float = option(0.0, "largest random change of contrast, share", low=0.0, high=1.0)
-    augment_brightness: float = option(0.0, "largest random change of brightness, share of the range", low=0.0, high=1.0)
+    augment_contrast: float = option(
+        0.0, "largest random change of contrast, share", low=0.0, high=1.0
+    )
+    augment_brightness: float = option(
+        0.0, "largest random change of brightness, share of the range", low=0.0, high=1.0
+    )
     augment_blur: float = option(
-        0.0, "largest standard deviation of a random blur, pixels of the model's input", low=0.0, high=1.0
+        0.0,
+        "largest standard deviation of a random blur, pixels of the model's input",
+        low=0.0,
+        high=1.0,
     )
     augment_flip: float = option(0.0, "share of the frames that are mirrored", low=0.0, high=1.0)
     # The rest.
-    calibrate: int = option(
-        1, "1: refit the cut-points on the natural label distribution after training", low=0, high=1
-    )
     fold: int = option(0, "subject fold", low=0)
     seed: int = option(0, "seed of every random number of the run", low=0, high=2**31 - 1)
 
@@ -207,7 +240,9 @@ class Config:
             check_option(field, getattr(self, field.name))
         parse_coders(self.coders)
         if len(self.pools) != len(self.filters):
-            raise UserError(f"--pools has {len(self.pools)} entries for {len(self.filters)} --filters")
+            raise UserError(
+                f"--pools has {len(self.pools)} entries for {len(self.filters)} --filters"
+            )
         if 240 % self.image_height or 160 % self.image_width:
             raise UserError(
                 f"--image_height={self.image_height} and --image_width={self.image_width} must "
@@ -242,7 +277,11 @@ class Config:
         unknown = sorted(set(values) - known)
         if unknown:
             raise UserError(f"unknown option {unknown[0]!r}; known are {', '.join(sorted(known))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**plain)
 
 
 def check_option(field: dataclasses.Field[Any], value: Any) -> None:
@@ -285,4 +324,4 @@ def preset(name: str, **changes: Any) -> Config:
     presets: dict[str, dict[str, Any]] = {"paper": {}, "small": SMALL}
     if name not in presets:
         raise UserError(f"--preset={name}: choose one of {', '.join(presets)}")
-    return Config(**{**presets[name], **changes})
+    return Config.from_mapping({**presets[name], **changes})

@@ -9,14 +9,18 @@ with the weights of Eq. 21 (upper coders) and Eq. 22 (last coder).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from deepcoder_tf.coders.coder import Coder
 from deepcoder_tf.config import Config
+from deepcoder_tf.layers import sample
+from deepcoder_tf.likelihoods.gaussian import kl_diagonal
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-__all__ = ["Weights", "bound", "warm_up", "weights_at"]
+__all__ = ["Weights", "bound", "hierarchical_bound", "warm_up", "weights_at"]
 
 
 class Weights(NamedTuple):
@@ -82,3 +86,40 @@ def bound(terms: dict[str, tf.Tensor], kl_weight: tf.Tensor, label_weight: tf.Te
       `[B]`, to be maximised.
     """
     return terms["recon"] - kl_weight * terms["kl"] + label_weight * terms["label"]
+
+
+def hierarchical_bound(
+    coders: Sequence[Coder], images: tf.Tensor, seed: tf.Tensor, samples: int = 1
+) -> tf.Tensor:
+    """A lower bound on log p(X) of the whole stack, comparable from one iteration to the next.
+
+        E log p(x|z0) - sum_n E KL(q(z_n|z̄_{n-1}) || p(z_n|z_{n+1})) - KL(q(z_N|z̄_{N-1}) || N(0, I))
+
+    The training objective itself is not: its prior p̃ follows the posterior, and its value moves
+    with the prior (Eq. 5 with p̃ leaves the last KL out).
+
+    Args:
+      coders: the stack, top first, with current caches.
+      images: `[B, H, W, 1]`.
+      seed: `[2]` int32.
+      samples: draws of each latent, 1 or more.
+
+    Returns:
+      `[B]`, nats.
+    """
+    posteriors = []
+    z = images
+    for coder in coders:
+        posteriors.append(coder.encode(z))
+        z = posteriors[-1].mean
+    total = -tf.reduce_sum(kl_diagonal(posteriors[-1], None), axis=-1)
+    for draw in range(samples):
+        for n, (coder, q) in enumerate(zip(coders, posteriors, strict=True)):
+            p = coder.decode(sample(q, seed + tf.constant([draw, n])))
+            if n:
+                term = -tf.reduce_sum(kl_diagonal(posteriors[n - 1], p), axis=-1)
+            else:
+                pixels = tfp.distributions.Normal(p.mean, tf.sqrt(p.var)).log_prob(images)
+                term = tf.reduce_sum(pixels, axis=[1, 2, 3])
+            total += term / samples
+    return total

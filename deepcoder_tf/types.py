@@ -1,4 +1,4 @@
-"""The named tuples that cross rooms. Annotations only: importing this module imports no TensorFlow."""
+"""The named tuples that cross rooms; importing them imports no TensorFlow."""
 
 from __future__ import annotations
 

@@ -21,7 +21,11 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string("model_dir", None, "folder that deepcoder-train wrote", flag_values=FLAGS)
 flags.DEFINE_string("output_dir", None, "folder of the served model", flag_values=FLAGS)
 flags.DEFINE_integer(
-    "version", None, "version number; the next free one when left out", lower_bound=1, flag_values=FLAGS
+    "version",
+    None,
+    "version number; the next free one when left out",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 flags.mark_flags_as_required(["model_dir", "output_dir"], flag_values=FLAGS)
 

@@ -76,7 +76,9 @@ def config_of(values: flags.FlagValues) -> Config:
     for field in dataclasses.fields(Config):
         value = values[field.name].value
         if value is not None:
-            given[field.name] = whole_numbers(field.name, value) if isinstance(value, list) else value
+            given[field.name] = (
+                whole_numbers(field.name, value) if isinstance(value, list) else value
+            )
     try:
         return preset(values.preset, **given)
     except UserError as error:

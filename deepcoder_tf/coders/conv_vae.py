@@ -15,6 +15,7 @@ from deepcoder_tf.types import Gaussian
 
 __all__ = ["ConvVAE"]
 
+
 @keras.saving.register_keras_serializable("deepcoder_tf")
 class ConvVAE(Coder):
     """q(Z0|X) and p(X|Z0) by convolutions, p(Y|Z0) by a label head.
@@ -82,7 +83,7 @@ class ConvVAE(Coder):
         )
 
     @property
-    def sizes(self) -> list[tuple[int, int]]:
+    def sizes(self) -> list[tuple[int, ...]]:
         """`(H, W)` before each convolution, and of the code."""
         sizes = [self.image_shape]
         for pool in self.pools:

@@ -1,4 +1,4 @@
-"""The dense variational auto-encoder: the bottom coder of DCp, or a middle coder of a deep stack."""
+"""The dense variational auto-encoder: bottom coder of DCp, or middle coder of a deep stack."""
 
 from __future__ import annotations
 

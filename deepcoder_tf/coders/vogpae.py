@@ -33,9 +33,6 @@ NOISE_FLOOR = 1e-4
 ALIVE_POINTS = 500
 """Points on which the start of the encoder's kernel is checked."""
 
-import os
-LENGTHSCALE_FACTOR = float(os.environ.get("LF","1"))
-A0 = float(os.environ.get("A0","1"))
 CALIBRATION_RANGE = (1e-3, 1e3)
 """Range of the per-dimension factor c_d of the tied prior's variance."""
 
@@ -55,7 +52,12 @@ class VOGPAE(Coder):
       input_dims: D0.
       latent_dim: D1.
       outputs: Q.
-      init: start of M: `pca` of Z0, or `random`, N(0, 1), as in the paper.
+      init: start of M: `pca` of Z0; `labels`, the standardised levels in the first Q dimensions and
+        `pca` in the others, which starts at GP regression of the labels; or `random`, N(0, 1), as
+        in the paper.
+      lengthscale_factor: start of the encoder's lengthscales in units of the median distance of the
+        training points, and root of the start of its variance: the larger, the straighter the
+        functions that it starts from.
       expectation: of the ordinal term: `quadrature`, or `sample` (Eq. 20).
       z0_uncertainty: `mean`: the decoder explains the mean of Z0; `expected`: its posterior.
       tie_variance: `loo_calibrated` per dimension, or `shared` as in the paper.
@@ -73,6 +75,7 @@ class VOGPAE(Coder):
         latent_dim: int,
         outputs: int,
         init: str = "pca",
+        lengthscale_factor: float = 1.0,
         expectation: str = "quadrature",
         z0_uncertainty: str = "mean",
         tie_variance: str = "loo_calibrated",
@@ -88,6 +91,7 @@ class VOGPAE(Coder):
         self.latent_dim = latent_dim
         self.outputs = outputs
         self.init = init
+        self.lengthscale_factor = lengthscale_factor
         self.expectation = expectation
         self.z0_uncertainty = z0_uncertainty
         self.tie_variance = tie_variance
@@ -101,7 +105,7 @@ class VOGPAE(Coder):
         self.raw_S = self.add("raw_S", (N, D1), inverse(0.1))
         self.raw_lengthscales0 = self.add("raw_lengthscales0", (D0,), inverse(1.0))
         self.raw_lengthscales1 = self.add("raw_lengthscales1", (D1,), inverse(1.0))
-        self.raw_amplitude0 = self.add("raw_amplitude0", (), inverse(A0))
+        self.raw_amplitude0 = self.add("raw_amplitude0", (), inverse(self.lengthscale_factor**2))
         self.raw_amplitude1 = self.add("raw_amplitude1", (), inverse(1.0))
         self.raw_noise0 = self.add("raw_noise0", (), inverse(0.1 - NOISE_FLOOR))
         self.raw_noise1 = self.add("raw_noise1", (), inverse(0.5 - NOISE_FLOOR))
@@ -265,7 +269,7 @@ class VOGPAE(Coder):
             W[:, :k] += np.eye(self.outputs, k)
         self.M.assign(M)
         self.W.assign(W)
-        self.lengthscale0.assign(LENGTHSCALE_FACTOR * median_lengthscale(tf.constant(Z0)))
+        self.lengthscale0.assign(self.lengthscale_factor * median_lengthscale(tf.constant(Z0)))
         amplitude, lengthscales, _ = self.encoder
         block = tf.constant(Z0[:ALIVE_POINTS])
         check_alive(kernel_matrix(amplitude, lengthscales, block), float(amplitude), "encoder")
@@ -312,7 +316,7 @@ class VOGPAE(Coder):
         mean, var = predict(posterior, x)
         var = tf.broadcast_to(var[:, tf.newaxis], tf.shape(mean))
         if self.test_variance == "gp+meanS":
-            # A new point has no S of its own; the mean of S keeps its code distributed as in training.
+            # A new point has no S of its own; their mean keeps codes distributed as in training.
             var += tf.reduce_mean(self.S, axis=0)
         elif self.test_variance == "gp+propagated":
             var += propagated_variance(posterior, x, self.S)
@@ -375,6 +379,7 @@ class VOGPAE(Coder):
             "latent_dim": self.latent_dim,
             "outputs": self.outputs,
             "init": self.init,
+            "lengthscale_factor": self.lengthscale_factor,
             "expectation": self.expectation,
             "z0_uncertainty": self.z0_uncertainty,
             "tie_variance": self.tie_variance,

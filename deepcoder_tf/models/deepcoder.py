@@ -61,6 +61,7 @@ def build_coders(config: Config, outputs: int, points: int) -> list[Coder]:
                 spec.latent_dim,
                 outputs,
                 init=config.gp_init,
+                lengthscale_factor=config.gp_lengthscale,
                 expectation=config.expectation,
                 z0_uncertainty=config.z0_uncertainty,
                 tie_variance=config.tie_variance,

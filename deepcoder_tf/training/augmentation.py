@@ -8,14 +8,10 @@ import tensorflow as tf
 
 from deepcoder_tf.config import Config
 from deepcoder_tf.preprocessing.augment import AugmentConfig, augment
+from deepcoder_tf.preprocessing.scale import to_unit_range
 from deepcoder_tf.types import Gaussian
 
-__all__ = ["make_prepare", "scale_images"]
-
-
-def scale_images(images: tf.Tensor) -> tf.Tensor:
-    """Stored images, uint8, to the model's range [-1, 1], float32."""
-    return tf.cast(images, tf.float32) / 127.5 - 1.0
+__all__ = ["make_prepare"]
 
 
 def make_prepare(config: Config) -> Callable[[Gaussian, tf.Tensor], Gaussian]:
@@ -39,7 +35,7 @@ def make_prepare(config: Config) -> Callable[[Gaussian, tf.Tensor], Gaussian]:
     active = any(vars(options).values())
 
     def prepare(z_in: Gaussian, seed: tf.Tensor) -> Gaussian:
-        images = scale_images(z_in.mean)
+        images = to_unit_range(z_in.mean)
         return Gaussian(augment(images, seed, options) if active else images, None)
 
     return prepare

@@ -1,11 +1,11 @@
-"""Algorithm 1: the coders take turns, tied through their priors, until the joint bound converges."""
+"""Algorithm 1: coders take turns, tied through their priors, until the joint bound converges."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,8 @@ from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.objectives import weights_at
-from deepcoder_tf.training.augmentation import make_prepare, scale_images
+from deepcoder_tf.preprocessing.scale import to_unit_range
+from deepcoder_tf.training.augmentation import make_prepare
 from deepcoder_tf.training.balance import balanced_probabilities, sample_epoch
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.training.data import Frames, batches
@@ -26,7 +27,7 @@ __all__ = ["Algorithm1", "Progress", "Report"]
 
 ENCODE_BATCH = 128
 SKIPS_ALLOWED = 3
-"""Consecutive steps without a finite gradient (a matrix that is not positive definite) before stopping."""
+"""Consecutive steps without a finite gradient (an indefinite matrix) before stopping."""
 
 
 class Report(NamedTuple):
@@ -159,10 +160,12 @@ class Algorithm1:
             config=self.config,
         )
         labels = self.frames.labels[rows]
-        parts: dict[str, np.ndarray] = {"labels": labels}
+        parts: dict[str, Any] = {"labels": labels}
         if n == 0:
-            parts["mean"] = self.frames.images if len(rows) == len(self.frames.labels) else RowView(
-                self.frames.images, rows
+            parts["mean"] = (
+                self.frames.images
+                if len(rows) == len(self.frames.labels)
+                else RowView(self.frames.images, rows)
             )
         else:
             z_in = self.propagate(rows, n)[-1]
@@ -261,7 +264,7 @@ class Algorithm1:
         return self.steps_until(self.config.iterations - 1)
 
     def _encode(self, images: tf.Tensor, depth: int) -> list[Gaussian]:
-        images = scale_images(images)
+        images = to_unit_range(images)
         codes: list[Gaussian] = []
         for coder in self.model.coders[:depth]:
             codes.append(coder.encode(codes[-1].mean if codes else images))
@@ -313,6 +316,9 @@ class Algorithm1:
             scores = self.validate(self.model, codes)
             joint = sum(v for name, v in terms.items() if name.endswith("/bound"))
             progress.bounds.append(joint)
+            self.bar.set_postfix(
+                {f"validation {self.config.selection}": f"{scores[self.config.selection]:.3f}"}
+            )
             score = scores[self.config.selection]
             if self.config.selection == "ordinal_log_score":
                 score = -score
@@ -354,4 +360,3 @@ class RowView:
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         return self.array[self.rows[index]]
-

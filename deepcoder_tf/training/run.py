@@ -1,12 +1,12 @@
 """A run's folder: everything that a trained model needs to be read again without its maker.
 
-    RUN/run.json        options, action units, mean shape, fold, versions; written first
-    RUN/state.json      progress of the last complete iteration
-    RUN/checkpoints/    tensors of the last two complete iterations
-    RUN/best/           weights of the chosen model
-    RUN/history.jsonl   one line of terms and validation scores per outer iteration
-    RUN/log/            TensorBoard events
-    RUN/cache/          training images at the model's size; can be deleted
+RUN/run.json        options, action units, mean shape, fold, versions; written first
+RUN/state.json      progress of the last complete iteration
+RUN/checkpoints/    tensors of the last two complete iterations
+RUN/best/           weights of the chosen model
+RUN/history.jsonl   one line of terms and validation scores per outer iteration
+RUN/log/            TensorBoard events
+RUN/cache/          training images at the model's size; can be deleted
 """
 
 from __future__ import annotations

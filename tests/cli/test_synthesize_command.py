@@ -29,7 +29,11 @@ def test_the_progress_bar_is_on_stderr(tmp_path: Path, capsys):
         ([], 1, "error: --output_dir=... is missing"),
         (["--output_dir=x", "--size=big"], 2, "--size=big: wanted WIDTHxHEIGHT"),
         (["--output_dir=x", "--size=63x64"], 2, "size 63x64: both sides must be even"),
-        (["--output_dir=x", "--layout=fera2015", "--subjects=42"], 2, "subjects 42 is outside 1 to 41"),
+        (
+            ["--output_dir=x", "--layout=fera2015", "--subjects=42"],
+            2,
+            "subjects 42 is outside 1 to 41",
+        ),
         (["--output_dir=x", "--subjects=0"], 2, "flag --subjects=0"),
         (["--output_dir=x", "--layout=affectnet"], 2, "flag --layout=affectnet"),
         (["--output_dir=x", "--colour=red"], 2, "colour"),

@@ -1,0 +1,210 @@
+"""Evaluation: a trained model measured on one split, in numbers and pictures."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from deepcoder_tf.config import Config
+from deepcoder_tf.datasets.prepared import Index, dataset_info, load_index
+from deepcoder_tf.datasets.records import read_fold
+from deepcoder_tf.errors import UserError
+from deepcoder_tf.evaluation import baselines, figures, metrics, tables
+from deepcoder_tf.experiment.monitor import decoded_codes, stack_parts
+from deepcoder_tf.models.deepcoder import DeepCoder, summarise_levels
+from deepcoder_tf.preprocessing.scale import to_uint8, to_unit_range
+from deepcoder_tf.training.run import RunInfo, load_model
+from deepcoder_tf.types import Gaussian
+
+__all__ = ["evaluate", "system_name"]
+
+BATCH = 64
+"""Crops encoded at a time."""
+
+SHOWN = 16
+"""Faces in a picture of reconstructions."""
+
+
+def evaluate(
+    model_dir: Path,
+    data_dir: Path,
+    output_dir: Path,
+    fold: int,
+    split: str = "test",
+    references: bool = False,
+) -> dict[str, Any]:
+    """Measures a trained model on one split and writes what was found.
+
+    Writes `metrics.json`, `predictions.csv`, `reconstructions.png`, `latent_spaces.png` and
+    `reliability.png`.
+
+    Args:
+      model_dir: that `deepcoder-train` wrote.
+      data_dir: folder that `deepcoder-prepare` wrote.
+      output_dir: for the results.
+      fold: must be the fold that the model was trained on.
+      split: `train`, `validation` or `test`.
+      references: also fit two linear references on the training frames and measure them on the
+        same frames: regression on the same Z0, and ridge on as many principal components.
+
+    Returns:
+      The content of `metrics.json`.
+
+    Raises:
+      UserError: the model and the data do not belong together, or the disk is full.
+    """
+    model, run = load_model(model_dir)
+    info = dataset_info(data_dir)
+    check_compatible(model_dir, run, data_dir, fold)
+    index = load_index(data_dir, fold, split)
+    if not len(index.rows):
+        raise UserError(f"{data_dir}: the {split} split of fold {fold} has no frame with a face")
+    found = encode_split(model, data_dir, fold, split)
+    quality = None
+    if len(model.coders) > 1:
+        quality = metrics.nlpd(found.codes[0].mean, *decoded_codes(model, found.codes))
+    system = system_name(run.config)
+    measured = metrics.evaluate_predictions(
+        run.action_units, index.labels, found.probabilities, quality, system=system, split=split
+    )
+    document = measured.to_json()
+    systems = [measured]
+    if references:
+        more = linear_references(model, run, data_dir, fold, index, found, split)
+        document["references"] = {m.system: m.mean.points["mean"].icc for m in more}
+        systems += more
+    print(tables.metrics_table(systems))
+    tables.write_predictions(
+        output_dir / "predictions.csv",
+        run.action_units,
+        rows=index.rows.tolist(),
+        file_names=file_names(info.folder, index.rows),
+        subjects=index.subjects.tolist(),
+        frames=index.frames.tolist(),
+        labels=index.labels,
+        probabilities=found.probabilities,
+    )
+    draw(model, run, index, found, output_dir, measured.system)
+    tables.write_json(output_dir / "metrics.json", document)
+    return document
+
+
+class Encoded(NamedTuple):
+    """What a model makes of the frames of a split.
+
+    Attributes:
+      images: `[N, H, W, 1]` uint8, at the model's size.
+      codes: of each coder, `[N, D]`.
+      probabilities: `[N, Q, L]`.
+    """
+
+    images: np.ndarray
+    codes: list[Gaussian]
+    probabilities: np.ndarray
+
+
+def encode_split(model: DeepCoder, data_dir: Path, fold: int, split: str) -> Encoded:
+    """Streams a split through the model, from stored crops as prediction does."""
+
+    @tf.function(reduce_retracing=True)
+    def run(crops: tf.Tensor) -> tuple[tf.Tensor, list[Gaussian], tf.Tensor]:
+        images = model.images(crops)
+        codes = model.encode(images)
+        stored = to_uint8(images)
+        levels = summarise_levels(model.level_probabilities(codes[-1]))
+        return stored, codes, levels["level_probabilities"]
+
+    parts = [run(batch["crop"]) for batch in read_fold(data_dir, fold, split).batch(BATCH)]
+    return Encoded(
+        np.concatenate([images for images, _, _ in parts]),
+        stack_parts([codes for _, codes, _ in parts]),
+        np.concatenate([p for _, _, p in parts]),
+    )
+
+
+def check_compatible(model_dir: Path, run: RunInfo, data_dir: Path, fold: int) -> None:
+    """Raises `UserError` where a model would be measured on the wrong frames or columns."""
+    info = dataset_info(data_dir)
+    subjects = info.fold(fold)
+    if tuple(run.action_units) != info.action_units:
+        raise UserError(
+            f"{model_dir} predicts {', '.join(run.action_units)}, but {data_dir} is labelled with "
+            f"{', '.join(info.action_units)}; evaluate on data with the model's action units"
+        )
+    seen = set(run.subjects["train"]) | set(run.subjects["validation"])
+    mixed = sorted(seen & set(subjects.subjects("test")))
+    if run.source == info.source and mixed:
+        raise UserError(
+            f"{model_dir} was trained on fold {run.config.fold}, in which {mixed[0]} is a training "
+            f"subject; --fold={fold} tests on it: use --fold={run.config.fold}"
+        )
+
+
+def linear_references(
+    model: DeepCoder,
+    run: RunInfo,
+    data_dir: Path,
+    fold: int,
+    index: Index,
+    found: Encoded,
+    split: str,
+) -> list[metrics.Metrics]:
+    """Linear regression on Z0, and ridge on as many principal components of the same images."""
+    train = encode_split(model, data_dir, fold, "train")
+    validation = encode_split(model, data_dir, fold, "validation")
+    labels = {s: load_index(data_dir, fold, s).labels for s in ("train", "validation")}
+    z0 = found.codes[0].mean
+    mlr = baselines.mlr(train.codes[0].mean, labels["train"]).predict(z0)
+    pca = baselines.ridge_pca(
+        train.images, labels["train"], validation.images, labels["validation"], z0.shape[1]
+    ).predict(found.images)
+    return [
+        metrics.evaluate_points(run.action_units, index.labels, p, system=name, split=split)
+        for name, p in (("mlr_z0", mlr), ("ridge_pca", pca))
+    ]
+
+
+def system_name(config: Config) -> str:
+    """`2DC` for the paper's stack, otherwise the coders."""
+    kinds = "-".join(spec.kind for spec in config.stack)
+    return {"conv-gp": "2DC", "conv-dense": "DCp"}.get(kinds, config.coders)
+
+
+def file_names(folder: Path, rows: np.ndarray) -> list[str]:
+    """The `file` column of `frames.csv` at some rows."""
+    wanted, names = set(rows.tolist()), {}
+    with (folder / "frames.csv").open(encoding="utf-8", newline="") as stream:
+        for number, line in enumerate(csv.DictReader(stream)):
+            if number in wanted:
+                names[number] = line["file"]
+    return [names[row] for row in rows.tolist()]
+
+
+def draw(
+    model: DeepCoder, run: RunInfo, index: Index, found: Encoded, folder: Path, system: str
+) -> None:
+    """The pictures of an evaluation."""
+    shown = np.linspace(0, len(index.rows) - 1, min(SHOWN, len(index.rows))).astype(int)
+    decoded = model.decode(tf.constant(found.codes[-1].mean[shown])).numpy()
+    originals = to_unit_range(tf.constant(found.images[shown])).numpy()
+    figures.reconstructions(
+        folder / "reconstructions.png",
+        originals,
+        np.clip(decoded, -1, 1),
+        [str(subject) for subject in index.subjects[shown]],
+    )
+    unit = "AU12" if "AU12" in run.action_units else run.action_units[0]
+    if len(index.rows) >= 3:
+        figures.latent_spaces(
+            folder / "latent_spaces.png",
+            {f"Z{n}": q.mean for n, q in enumerate(found.codes)},
+            index.subjects.tolist(),
+            index.labels[:, run.action_units.index(unit)],
+            action_unit=unit,
+        )
+    table = metrics.reliability(found.probabilities, index.labels)
+    figures.reliability_diagram(folder / "reliability.png", {system: table})

@@ -1,0 +1,182 @@
+"""What is watched while a model trains: validation subjects, the health of Z0, pictures, logs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from deepcoder_tf import files
+from deepcoder_tf.evaluation import baselines, metrics
+from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.objectives import hierarchical_bound
+from deepcoder_tf.preprocessing.scale import to_unit_range
+from deepcoder_tf.training.data import Frames
+from deepcoder_tf.training.loop import Report
+from deepcoder_tf.training.run import RunInfo, load_model
+from deepcoder_tf.training.tensorboard import TensorBoard
+from deepcoder_tf.types import Gaussian
+
+__all__ = ["Monitor", "decoded_codes", "stack_parts"]
+
+BATCH = 64
+"""Images encoded at a time."""
+
+BOUND_IMAGES = 32
+"""Validation images on which the hierarchical bound is watched."""
+
+
+class Monitor:
+    """Scores the model on validation subjects after every outer iteration and writes the logs.
+
+    Args:
+      model: in training.
+      chosen: the frames of X_L.
+      validation: frames of the validation subjects.
+      folder: of the run.
+      run: its description.
+    """
+
+    def __init__(
+        self, model: DeepCoder, chosen: Frames, validation: Frames, folder: Path, run: RunInfo
+    ) -> None:
+        self.model = model
+        self.chosen = chosen
+        self.validation = validation
+        self.folder = folder
+        self.run = run
+        self.board = TensorBoard(folder / "log")
+        self.predict = tf.function(self._predict, reduce_retracing=True)
+        self.model_bound = tf.function(self._bound)
+        self.pixels: float | None = None
+
+    def _predict(self, images: tf.Tensor) -> tuple[list[Gaussian], tf.Tensor]:
+        codes = self.model.encode(to_unit_range(images))
+        return codes, self.model.level_probabilities(codes[-1])
+
+    def _bound(self, images: tf.Tensor) -> tf.Tensor:
+        return hierarchical_bound(self.model.coders, to_unit_range(images), tf.constant([1, 0]))
+
+    def bound(self) -> float:
+        """The mean hierarchical bound on a few validation images, nats per image."""
+        images = np.asarray(self.validation.images[:: self.stride][:BOUND_IMAGES])
+        return float(tf.reduce_mean(self.model_bound(tf.constant(images))))
+
+    def validate(self, model: DeepCoder, codes: list[Gaussian]) -> dict[str, float]:
+        """Scores on validation subjects, and the health of Z0.
+
+        The health check compares ridge regression on Z0 with ridge regression on as many
+        principal components of the same images: below it, Z0 lost what the images tell.
+
+        Args:
+          model: as of now.
+          codes: of the frames of X_L.
+
+        Returns:
+          `icc`, `mse`, `bound`, `ordinal_log_score`, `calibration_error`, `nlpd`,
+          `health/ridge_z0`, `health/mlr_z0`, `health/ridge_pca`.
+        """
+        found, probabilities = self.encode_validation()
+        units, labels = self.run.action_units, self.validation.labels
+        z0 = found[0].mean
+        quality = metrics.nlpd(z0, *decoded_codes(model, found)) if len(model.coders) > 1 else None
+        scores = metrics.evaluate_predictions(
+            units, labels, probabilities, quality, split="validation"
+        ).mean
+        values: dict[str, Any] = {
+            "icc": scores.points["mean"].icc,
+            "mse": scores.points["mean"].mse,
+            "ordinal_log_score": scores.ordinal_log_score,
+            "calibration_error": scores.calibration_error,
+            "nlpd": quality,
+            "bound": self.bound(),
+            **self.health(codes, z0),
+        }
+        return {name: float(value) for name, value in values.items() if value is not None}
+
+    def encode_validation(self) -> tuple[list[Gaussian], np.ndarray]:
+        """Codes and level probabilities of the validation frames."""
+        parts = []
+        for start in range(0, len(self.validation.labels), BATCH):
+            images = np.asarray(self.validation.images[start : start + BATCH])
+            parts.append(self.predict(tf.constant(images)))
+        return stack_parts([codes for codes, _ in parts]), np.concatenate([p for _, p in parts])
+
+    def health(self, codes: list[Gaussian], z0: np.ndarray) -> dict[str, float]:
+        """How well a line reads the labels off Z0, and off the pixels' principal components."""
+        if not codes or len(codes[0].mean) < 2:
+            return {}
+        labels, truth = self.chosen.labels, self.validation.labels
+        if self.pixels is None:
+            linear = baselines.ridge_pca(
+                self.chosen.images, labels, self.validation.images, truth, z0.shape[1]
+            )
+            self.pixels = self.mean_icc(linear.predict(self.validation.images))
+        ridge = baselines.ridge(codes[0].mean, labels, z0, truth).predict(z0)
+        mlr = baselines.mlr(codes[0].mean, labels).predict(z0)
+        return {
+            "health/ridge_z0": self.mean_icc(ridge),
+            "health/mlr_z0": self.mean_icc(mlr),
+            "health/ridge_pca": self.pixels,
+        }
+
+    def mean_icc(self, predictions: np.ndarray) -> float:
+        """Mean ICC of predicted levels `[N, Q]` on the validation frames."""
+        mean = metrics.evaluate_points(
+            self.run.action_units, self.validation.labels, predictions, system="reference"
+        ).mean
+        return mean.points["mean"].icc or 0.0
+
+    def report(self, report: Report) -> None:
+        """Writes one outer iteration to TensorBoard and to `history.jsonl`."""
+        scalars = {
+            **report.terms,
+            **{f"validation/{name}": value for name, value in report.validation.items()},
+        }
+        self.board.scalars(scalars, report.iteration)
+        images = to_unit_range(
+            tf.constant(np.asarray(self.validation.images[:: 4 * self.stride][:8]))
+        )
+        decoded = self.model.decode(self.model.encode(images)[-1].mean)
+        self.board.reconstructions(images.numpy(), decoded.numpy(), report.iteration)
+        line = {"iteration": report.iteration, "improved": report.improved, **scalars}
+        append_line(self.folder / "history.jsonl", line)
+
+    @property
+    def stride(self) -> int:
+        """Spreads a few pictures over all validation frames."""
+        return max(1, len(self.validation.labels) // BOUND_IMAGES)
+
+    def finish(self) -> None:
+        """Writes the latent spaces of the chosen model for TensorBoard's projector."""
+        model, _ = load_model(self.folder)
+        self.model.set_weights(model.get_weights())
+        codes, _ = self.encode_validation()
+        self.board.latents(
+            codes, self.validation.subjects, self.validation.labels, self.run.action_units
+        )
+
+
+def append_line(path: Path, content: dict[str, Any]) -> None:
+    """Adds an iteration to `history.jsonl`; one that is repeated after a kill replaces its own."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [line for line in lines if json.loads(line)["iteration"] < content["iteration"]]
+    with files.replacing(path) as stream:
+        stream.write("\n".join([*kept, json.dumps(content)]) + "\n")
+
+
+def stack_parts(parts: list[list[Gaussian]]) -> list[Gaussian]:
+    """Batches of codes, coder by coder, as whole NumPy arrays."""
+    return [
+        Gaussian(np.concatenate([q.mean for q in same]), np.concatenate([q.var for q in same]))
+        for same in zip(*parts, strict=True)
+    ]
+
+
+def decoded_codes(model: DeepCoder, codes: list[Gaussian]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of Z0 `[N, D0]` as the second coder decodes it from its mean code."""
+    p = model.coders[1].decode(tf.constant(codes[1].mean))
+    return p.mean.numpy(), p.var.numpy()
