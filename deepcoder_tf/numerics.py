@@ -34,9 +34,9 @@ __all__ = [
     "triangular_inverse",
 ]
 
-# The end of the real line for a standard normal variable: Φ(-BIG) is 0 in every format, and the
-# square of BIG still fits float32 by 30 orders of magnitude.
 BIG = 1e4
+"""The end of the real line for a standard normal variable: Φ(-BIG) is 0 in every format, and the
+square of BIG still fits float32 by 30 orders of magnitude."""
 
 # Below this size one LAPACK or GEMM call beats four calls on halves (measured on two cores).
 _LEAF = 256

@@ -28,9 +28,9 @@ __all__ = [
     "rbf_ard",
 ]
 
-# With the largest correlation of two points below this, the matrix is a multiple of the unit
-# matrix, the gradient to the lengthscales is zero, and training does not move.
 DEAD_KERNEL = 1e-6
+"""With the largest correlation of two points below this, the matrix is a multiple of the unit
+matrix, the gradient to the lengthscales is zero, and training does not move."""
 
 # Pairs of this many points estimate the median distance well enough (half a million pairs).
 _MEDIAN_POINTS = 1000

@@ -17,8 +17,8 @@ from deepcoder_tf.numerics import relative_jitter
 
 __all__ = ["MAX_JITTER", "FrozenPosterior", "freeze", "predict", "propagated_variance"]
 
-# Relative to the kernel's variance: more would no longer be the model that was trained.
 MAX_JITTER = 1e-2
+"""Relative to the kernel's variance: more would no longer be the model that was trained."""
 
 
 class FrozenPosterior(NamedTuple):

@@ -15,9 +15,9 @@ __all__ = ["VARIANCE_FLOOR", "kl_diagonal", "log_likelihood", "pixel_variance"]
 
 tfd = tfp.distributions
 
-# Smallest variance of a pixel, in squared units of the scaled image: below it (a deviation of .03)
-# the coder would learn sensor noise.
 VARIANCE_FLOOR = 1e-3
+"""Smallest variance of a pixel, in squared units of the scaled image: below it (a deviation of .03)
+the coder would learn sensor noise."""
 
 
 def pixel_variance(raw: tf.Tensor) -> tf.Tensor:

@@ -33,9 +33,9 @@ __all__ = [
     "weight_prior",
 ]
 
-# Smallest distance of two cut-points, in units of the latent scale σ_o = 1. A level that never
-# occurs keeps this interval, hence a finite log-probability.
 MIN_GAP = 1e-2
+"""Smallest distance of two cut-points, in units of the latent scale σ_o = 1. A level that never
+occurs keeps this interval, hence a finite log-probability."""
 
 
 @check_shapes("raw_first: [Q]", "raw_gaps: [Q, K_less_1]", "return: [Q, K]")
