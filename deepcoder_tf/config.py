@@ -299,13 +299,40 @@ def check_option(field: dataclasses.Field[Any], value: Any) -> None:
 
 
 SMALL: dict[str, Any] = {
-    "coders": "conv:200,gp:20",
+    "coders": "conv:200,gp:24",
     "image_height": 60,
     "image_width": 40,
-    "filters": (32, 32, 48, 64),
-    "pools": (1, 1, 1, 0),
-    "kernel_size": 5,
+    "filters": (16, 32, 64),
+    "pools": (1, 1, 1),
+    "kernel_size": 3,
+    "dropout": 0.4,
+    "gp_points": 900,
+    "gp_block": 450,
+    "gp_init": "labels",
+    "gp_lengthscale": 3.0,
+    "gp_init_steps": 20,
+    "gp_steps": 2,
+    "ordinal_weight": 5.0,
+    "iterations": 12,
+    "init_epochs": 15,
+    "epochs_per_iteration": 8,
+    "warmup_iterations": 5,
+    "optimizer": "adam",
+    "learning_rate": 2e-3,
+    "learning_rate_end": 0.02,
+    "label_weight": 200.0,
+    "label_schedule": "kept",
+    "balance": "off",
+    "augment_shift": 0.03,
+    "augment_scale": 0.04,
+    "augment_rotation": 3.0,
+    "augment_contrast": 0.2,
+    "augment_brightness": 0.1,
+    "augment_blur": 0.5,
+    "augment_flip": 0.5,
 }
+"""Chosen on validation subjects of synthetic sets of some thousand frames. With so few, a balanced
+draw (an effective sample of a tenth) overfits: it lost .15 ICC on unseen subjects."""
 
 
 def preset(name: str, **changes: Any) -> Config:

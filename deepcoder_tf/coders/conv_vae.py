@@ -8,7 +8,7 @@ import tensorflow as tf
 from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.coders.coder import Coder
 from deepcoder_tf.coders.label_head import LabelHead
-from deepcoder_tf.layers import GaussianHead, UpsampleConv2D, sample
+from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D, sample
 from deepcoder_tf.likelihoods.gaussian import kl_diagonal, log_likelihood, pixel_variance
 from deepcoder_tf.numerics import softplus_inverse
 from deepcoder_tf.types import Gaussian
@@ -56,21 +56,25 @@ class ConvVAE(Coder):
         self.label_head = label_head
         self.dropout = dropout
         self.input_dims = image_shape[0] * image_shape[1]
-        self.convolutions = [
-            keras.layers.Conv2D(
-                f,
-                kernel_size,
-                padding="same",
-                activation="relu",
-                kernel_initializer="he_normal",
-                name=f"encoder_{i}",
-            )
-            for i, f in enumerate(self.filters)
-        ]
+        self.convolutions = [self.convolution(i) for i in range(len(self.filters))]
         self.head = GaussianHead(latent_dim, name="code")
         self.expand = keras.layers.Dense(self.code_size, activation="relu", name="expand")
         self.deconvolutions = [self.deconvolution(i) for i in reversed(range(len(self.filters)))]
         self.labels = LabelHead(outputs, LEVELS, label_head, name="labels")
+
+    def convolution(self, i: int) -> keras.layers.Layer:
+        """Convolution `i`, with the pooling that follows it."""
+        name = f"encoder_{i}"
+        if self.pools[i]:
+            return PooledConv2D(self.filters[i], self.kernel_size, name=name)
+        return keras.layers.Conv2D(
+            self.filters[i],
+            self.kernel_size,
+            padding="same",
+            activation="relu",
+            kernel_initializer="he_normal",
+            name=name,
+        )
 
     def deconvolution(self, i: int) -> keras.layers.Layer:
         """The mirror image of convolution `i`."""
@@ -120,10 +124,8 @@ class ConvVAE(Coder):
 
     def features(self, z: tf.Tensor) -> tf.Tensor:
         """Images `[B, H, W, 1]` to the features `[B, F]` of the last convolution."""
-        for layer, pool in zip(self.convolutions, self.pools, strict=True):
+        for layer in self.convolutions:
             z = layer(z)
-            if pool:
-                z = tf.nn.max_pool2d(z, 2, 2, "SAME")
         return tf.reshape(z, (-1, self.code_size))
 
     def encode(self, z: tf.Tensor) -> Gaussian:
@@ -136,7 +138,9 @@ class ConvVAE(Coder):
         z = tf.reshape(self.expand(z), (-1, height, width, self.filters[-1]))
         for layer, i in zip(self.deconvolutions, reversed(range(len(self.filters))), strict=True):
             height, width = self.sizes[i]
-            z = layer(z)[:, :height, :width]
+            z = layer(z)
+            if tuple(z.shape[1:3]) != (height, width):  # pooling had rounded an odd side up
+                z = z[:, :height, :width]
         return Gaussian(z, tf.fill(tf.shape(z), self.noise))
 
     def terms(
