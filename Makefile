@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test check lint clean
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m deepcoder_tf.cli.demo --output_dir=runs/demo
+	$(BIN)/deepcoder-demo --output_dir=runs/demo
 
 test: $(VENV)/.installed-test check
 

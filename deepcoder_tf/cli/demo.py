@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -144,3 +145,7 @@ training curves   tensorboard --logdir {out / "model" / "log"}
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script."""
     return command.run(__doc__, FLAGS, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

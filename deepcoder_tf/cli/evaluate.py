@@ -7,6 +7,7 @@ Writes metrics.json, predictions.csv and pictures.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,3 +54,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script."""
     return command.run(__doc__, FLAGS, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ The result is checked against the model in memory before it appears under its na
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,3 +42,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script."""
     return command.run(__doc__, FLAGS, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ A run that was killed goes on where it stopped when the same command is given ag
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,3 +38,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script."""
     return command.run(__doc__, FLAGS, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,7 +22,7 @@ import deepcoder_tf.models
 from deepcoder_tf.coders import VOGPAE, Coder, ConvVAE, DenseVAE
 from deepcoder_tf.coders.label_head import LabelHead
 from deepcoder_tf.config import Config
-from deepcoder_tf.layers import GaussianHead, UpsampleConv2D
+from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.types import Gaussian
@@ -227,6 +227,14 @@ CASES = {
         trainable={"kernel": (5, 5, 2, 3), "bias": (3,)},
         constant={},
     ),
+    "PooledConv2D": Case(
+        make=lambda: built(PooledConv2D(3, 5), 5, 6, 2),
+        inputs={"x": normal(BATCH, 5, 6, 2)},
+        predict=lambda layer, x: {"y": layer(x)},
+        loss=lambda layer: tf.reduce_sum(tf.square(layer(normal(BATCH, 5, 6, 2)))),
+        trainable={"kernel": (5, 5, 2, 3), "bias": (3,)},
+        constant={},
+    ),
     "LabelHead": Case(
         make=lambda: built(LabelHead(2, 6, "softmax"), 3),
         inputs={"z": normal(BATCH, 3)},
@@ -355,7 +363,12 @@ def twin(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 def input_shape_of(layer: keras.layers.Layer) -> tuple[int, ...]:
     """What the plain layers of `CASES` were built with; coders know by themselves."""
-    shapes = {GaussianHead: (3,), LabelHead: (3,), UpsampleConv2D: (4, 6, 2)}
+    shapes = {
+        GaussianHead: (3,),
+        LabelHead: (3,),
+        PooledConv2D: (5, 6, 2),
+        UpsampleConv2D: (4, 6, 2),
+    }
     return shapes.get(type(layer), ())
 
 
