@@ -285,7 +285,8 @@ class Config:
 
 
 def check_option(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises `UserError` where a value is outside the range that its field declares."""
+    """Raises `UserError` where a value is of another kind than the default, or out of its range."""
+    check_kind(field, value)
     meta = field.metadata
     if meta["choices"] and value not in meta["choices"]:
         raise UserError(f"--{field.name}={value}: choose one of {', '.join(meta['choices'])}")
@@ -296,6 +297,19 @@ def check_option(field: dataclasses.Field[Any], value: Any) -> None:
         if (low is not None and not number >= low) or (high is not None and not number <= high):
             between = f"{'' if low is None else low}..{'' if high is None else high}"
             raise UserError(f"--{field.name}={value} is outside {between} ({meta['help']})")
+
+
+def check_kind(field: dataclasses.Field[Any], value: Any) -> None:
+    """Raises `UserError` for a value that a JSON file may hold but the option cannot."""
+    default: Any = field.default
+    listed = isinstance(default, tuple)
+    kind = type(default[0] if listed else default)
+    allowed = {int: (int,), float: (int, float), str: (str,)}[kind]
+    entries = value if listed and isinstance(value, tuple) else (value,)
+    if not entries or not all(isinstance(entry, allowed) for entry in entries):
+        wanted = {int: "a whole number", float: "a number", str: "a word"}[kind]
+        wanted = f"a list of {wanted.split(' ', 1)[1]}s, at least one" if listed else wanted
+        raise UserError(f"--{field.name}={value}: wanted {wanted} ({field.metadata['help']})")
 
 
 SMALL: dict[str, Any] = {

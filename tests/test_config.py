@@ -23,7 +23,7 @@ def outside() -> list[tuple[str, object]]:
         step = 1e-3 if isinstance(field.default, float) else 1
         bad: list[object] = []
         if low is not None:
-            bad += [low - step, -math.inf, math.nan]
+            bad += [low - step, *([-math.inf, math.nan] if isinstance(step, float) else [])]
         if high is not None:
             bad.append(high + step)
         if choices:
@@ -136,6 +136,30 @@ def test_json_brings_everything_back(config):
 def test_an_unknown_option_is_named():
     with pytest.raises(UserError, match="unknown option 'colour'; known are augment_blur"):
         Config.from_mapping({"colour": "red"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("iterations", "many", "a whole number"),
+        ("iterations", 2.5, "a whole number"),
+        ("iterations", None, "a whole number"),
+        ("iterations", [3], "a whole number"),
+        ("learning_rate", "fast", "a number"),
+        ("gp", 3, "a word"),
+        ("coders", None, "a word"),
+        ("filters", [], "a list of whole numbers"),
+        ("filters", [8, "big"], "a list of whole numbers"),
+        ("pools", "1,1", "a list of whole numbers"),
+    ],
+)
+def test_another_kind_of_value_is_named(name, value, wanted):
+    with pytest.raises(UserError, match=f"--{name}=.*: wanted {wanted}"):
+        Config.from_mapping({name: value})
+
+
+def test_a_whole_number_is_a_number():
+    assert Config.from_mapping({"learning_rate": 1}).learning_rate == 1
 
 
 def test_a_configuration_cannot_be_changed():

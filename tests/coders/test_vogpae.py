@@ -375,6 +375,25 @@ def test_the_start_of_the_means(problem, init):
     np.testing.assert_array_less(0.0, coder.S)
 
 
+def test_a_start_at_the_labels_is_regression_of_the_labels(problem):
+    z, labels = problem
+    labels = np.where(np.arange(N)[:, None] == 3, -1, labels)
+    coder = VOGPAE(N, D0, D1, Q, init="labels", lengthscale_factor=2.0)
+    coder.build()
+    coder.observe(z, labels, first=True)
+    for c in range(Q):
+        seen = labels[:, c] >= 0
+        column, levels = coder.M.numpy()[:, c], labels[:, c]
+        scores = (levels[seen] - levels[seen].mean()) / levels[seen].std()
+        np.testing.assert_allclose(column[seen], scores, rtol=1e-5)
+        np.testing.assert_array_equal(column[~seen], 0.0)
+        assert np.argmax(np.abs(coder.W.numpy()[c])) == c
+    plain = VOGPAE(N, D0, D1, Q)
+    plain.build()
+    plain.observe(z, labels, first=True)
+    assert float(coder.lengthscale0) == pytest.approx(2.0 * float(plain.lengthscale0))
+
+
 def test_observing_again_moves_the_points_and_keeps_the_parameters(problem):
     z, labels = problem
     coder = gp_coder(z, labels, D1)

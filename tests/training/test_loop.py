@@ -163,6 +163,15 @@ def test_the_total_of_the_progress_bar_is_the_number_of_steps(tmp_path):
     assert len(calls) == run.total_steps() == run.bar.n
 
 
+def test_the_learning_rate_falls_linearly_after_the_initial_run(tmp_path):
+    options = {"coders": "conv:4", "learning_rate_end": 0.1, "iterations": 5}
+    run = algorithm(tmp_path, **options)
+    found = [run.learning_rate(iteration) for iteration in range(-1, 5)]
+    np.testing.assert_allclose(found, 0.01 * np.array([1, 1, 0.775, 0.55, 0.325, 0.1]))
+    run.fit()
+    assert run.steps[0].optimizer.learning_rate.numpy() == pytest.approx(0.001)
+
+
 def test_rows_of_an_array_are_seen_without_a_copy():
     array = np.arange(20).reshape(10, 2)
     view = RowView(array, np.array([7, 1, 4]))
