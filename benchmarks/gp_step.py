@@ -17,18 +17,14 @@ covariances a Cholesky factor and inverse N³; backward through leave-one-out 2 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
-import time
 from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from environment import Record, best_seconds, peak_mb
 
 from deepcoder_tf.gp import kernels, leave_one_out
 from deepcoder_tf.likelihoods import gaussian, ordinal
@@ -127,15 +123,8 @@ def parts(N: int) -> dict[str, Callable[[], None]]:
 
 
 def measure(N: int, repeats: int) -> dict[str, float]:
-    """Best times of interleaved repeats, and the ratio to the floor."""
-    calls = parts(N)
-    best = dict.fromkeys(calls, float("inf"))
-    for repeat in range(repeats + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if repeat > 0:  # the first call traces
-                best[name] = min(best[name], time.perf_counter() - start)
+    """Best times of repeats in turns, and the ratio to the floor."""
+    best = best_seconds(parts(N), repeats)
     rate = 2.0 * N**2 * D0 / best["gemm"]
     return {
         "points": N,
@@ -153,19 +142,12 @@ def main() -> None:
     parser.add_argument("--points", type=int, nargs="+", default=[500, 1000], help="values of N")
     parser.add_argument("--repeats", type=int, default=7, help="timed repeats, the best counts")
     options = parser.parse_args()
-    report = {
-        "environment": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "tensorflow_probability": tfp.__version__,
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-        },
-        "dimensions": {"D0": D0, "D1": D1, "Q": Q, "dtype": "float64"},
-        "steps": [measure(N, options.repeats) for N in options.points],
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    print(json.dumps(report, indent=2))
+    record = Record("tensorflow", "tensorflow-probability")
+    steps = [measure(N, options.repeats) for N in options.points]
+    record.report(
+        {**vars(options), "D0": D0, "D1": D1, "Q": Q, "dtype": "float64"},
+        {"steps": steps, "peak_memory_mb": peak_mb()},
+    )
 
 
 if __name__ == "__main__":

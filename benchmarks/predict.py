@@ -10,19 +10,16 @@ trained one. The video is the astronaut's face moving about, with one face a fra
 - `whole`: `predict_to_csv`, from video to CSV, with and without drawing.
 
 `overlap` is the time of `whole` over that of the two halves one after the other (below 1 they run
-beside each other). `growth_mb` is how much the process grew from the first quarter of a video four
-times as long to its end: flat memory is near 0.
+beside each other). `memory` is the peak of a process that predicts a 640x480 video of `frames`, and
+of one 4 times as long: flat memory grows by next to nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import os
-import platform
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import cv2
 import numpy as np
 import skimage.data
-import tensorflow as tf
+from environment import Record, memory_by_length, seconds
 
 from deepcoder_tf.action_units import DISFA
 from deepcoder_tf.config import preset
@@ -72,30 +69,13 @@ def make_model(folder: Path) -> Path:
     return export_model(model, card, folder)
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def resident_mb() -> float:
-    """Memory of this process, MB (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def growth(predictor: Predictor, video: Path) -> float:
-    """MB that the process grew from the first quarter of four videos' frames to the end."""
-    after_first = resident_mb()
-    inputs = [Input(video)] * 4
-    files_seen = 0
-    for frame in predictor.predict_frames(inputs):
-        if frame.number == 0:
-            files_seen += 1
-            if files_seen == 2:
-                after_first = resident_mb()
-    return resident_mb() - after_first
+def predict_length(frames: int, model: Path, threads: int) -> None:
+    """Predicts a 640x480 video of so many frames."""
+    with tempfile.TemporaryDirectory() as name:
+        video = Path(name) / "video.avi"
+        make_video(video, (640, 480), frames)
+        output = Path(name) / "out.csv"
+        predict_to_csv(PredictionRun(model, [video], output, threads=threads, progress=False))
 
 
 def measure(model: Path, size: tuple[int, int], frames: int, threads: int, folder: Path) -> dict:
@@ -132,8 +112,6 @@ def measure(model: Path, size: tuple[int, int], frames: int, threads: int, folde
         "annotated_per_second": frames / (drawn - loading),
         "overlap": beside / (faces + alone),
         "loading_seconds": loading,
-        "growth_mb": growth(predictor, video),
-        "resident_mb": resident_mb(),
     }
 
 
@@ -145,24 +123,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="for finding faces")
     parser.add_argument("--sizes", nargs="+", default=["640x480"], help="WIDTHxHEIGHT")
     options = parser.parse_args()
+    record = Record("tensorflow", "keras", "opencv-python-headless", "dlib-bin")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = options.model or make_model(folder / "paper")
         sizes = [tuple(map(int, size.split("x"))) for size in options.sizes]
-        report = {
-            "environment": {
-                "python": platform.python_version(),
-                "tensorflow": tf.__version__,
-                "machine": platform.machine(),
-                "cores": os.cpu_count(),
-                "threads": options.threads,
-                "model": str(options.model or "paper size, random weights"),
-            },
-            "runs": [
-                measure(model, size, options.frames, options.threads, folder) for size in sizes
-            ],
-        }
-    print(json.dumps(report, indent=2))
+        runs = [measure(model, size, options.frames, options.threads, folder) for size in sizes]
+        work = functools.partial(predict_length, model=model, threads=options.threads)
+        memory = memory_by_length(work, options.frames)
+    record.report(
+        {**vars(options), "model": options.model or "paper size, random weights"},
+        {"runs": runs, "memory": memory},
+    )
 
 
 if __name__ == "__main__":

@@ -8,16 +8,14 @@ detection and landmarks, `pass2` decoding, warping, PNG and TFRecord; `whole` is
 
 `frames_per_second` is by the clock, and falls with whatever else the machine does;
 `frames_per_core_second` is frames over processor time, which it does not see: times the number of
-free cores it is what to expect. `growth_mb` is how much the process grew between the first quarter
-of a video four times as long and its end: flat memory is near 0.
+free cores it is what to expect. `memory` is the peak of a process that prepares the same folder
+with videos of `frames` and of 4 times as many at 640x480: flat memory grows by next to nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import tempfile
 import time
@@ -27,16 +25,12 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import cv2
-import dlib
 import numpy as np
 import skimage.data
-import tensorflow as tf
+from environment import Record, memory_by_length
 
 from deepcoder_tf.action_units import DISFA
-from deepcoder_tf.datasets.analysis import analyse
-from deepcoder_tf.datasets.disfa import read_disfa
 from deepcoder_tf.datasets.prepare import PrepareConfig, prepare
-from deepcoder_tf.faces.aligner import FaceAligner
 
 SUBJECTS = (1, 2, 6, 11)
 SIZES = ((320, 240), (640, 480), (1024, 768))
@@ -69,8 +63,8 @@ def rates(run: Callable[[], object], frames: int) -> dict[str, float]:
     run()
     clock, processor = time.perf_counter() - clock, time.process_time() - processor
     return {
-        "frames_per_second": round(frames / clock, 1),
-        "frames_per_core_second": round(frames / processor, 1),
+        "frames_per_second": frames / clock,
+        "frames_per_core_second": frames / processor,
     }
 
 
@@ -92,51 +86,26 @@ def measure(size: tuple[int, int], frames: int, workers: int) -> dict[str, objec
         return result
 
 
-def resident_mb() -> float:
-    """Memory of this process in use now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def growth(frames: int) -> float:
-    """Memory that pass 1 of a long 640x480 video adds after its first quarter."""
+def prepare_length(frames: int) -> None:
+    """Prepares 640x480 videos of so many frames each."""
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        make_folder(root, (640, 480), (1,), 4 * frames)
-        seen: list[float] = []
-        source = read_disfa(root)[0]
-        analyse(source, root, FaceAligner(), lambda: seen.append(resident_mb()))
-        return round(seen[-1] - seen[frames], 1)
+        make_folder(Path(folder) / "disfa", (640, 480), SUBJECTS, frames)
+        prepare(
+            PrepareConfig("disfa", Path(folder) / "disfa", Path(folder) / "out", progress=False)
+        )
 
 
 def main() -> None:
     """Measures everything and prints one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=100, help="frames of each of four videos")
     parser.add_argument("--workers", type=int, default=2)
-    flags = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:  # loads and warms everything up
-        make_folder(Path(folder) / "a", (320, 240), SUBJECTS, 2)
-        prepare(PrepareConfig("disfa", Path(folder) / "a", Path(folder) / "b", progress=False))
-    print(
-        json.dumps(
-            {
-                "environment": {
-                    "machine": platform.machine(),
-                    "cores": os.cpu_count(),
-                    "load": round(os.getloadavg()[0], 1),
-                    "python": platform.python_version(),
-                    "tensorflow": tf.__version__,
-                    "opencv": cv2.__version__,
-                    "dlib": dlib.__version__,
-                },
-                "workers": flags.workers,
-                "sizes": [measure(size, flags.frames, flags.workers) for size in SIZES],
-                "growth_mb": growth(flags.frames),
-            },
-            indent=1,
-        )
-    )
+    options = parser.parse_args()
+    record = Record("tensorflow", "opencv-python-headless", "dlib-bin")
+    prepare_length(2)  # loads and warms everything up
+    sizes = [measure(size, options.frames, options.workers) for size in SIZES]
+    memory = memory_by_length(prepare_length, options.frames)
+    record.report(vars(options), {"sizes": sizes, "memory": memory})
 
 
 if __name__ == "__main__":

@@ -11,18 +11,15 @@ the share of frames at level 0; `asset_bytes` the size of the head asset.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import dlib
 import numpy as np
+from environment import Record, seconds
 
 from deepcoder_tf.action_units import DISFA
 from deepcoder_tf.synthesis import SynthesisConfig, draw_subject, synthesize
@@ -82,6 +79,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=240)
     arguments = parser.parse_args()
     size = (arguments.width, arguments.height)
+    record = Record("embreex", "dlib-bin", "opencv-python-headless")
     with tempfile.TemporaryDirectory() as folder:
         config = SynthesisConfig(
             Path(folder) / "data",
@@ -91,24 +89,15 @@ def main() -> None:
             workers=arguments.workers,
             progress=False,
         )
-        start = time.perf_counter()
-        synthesize(config)
-        seconds = time.perf_counter() - start
-        result = {
-            "size": size,
-            "workers": arguments.workers,
-            "frames_per_second": arguments.subjects * arguments.frames / seconds,
+        clock = seconds(lambda: synthesize(config))
+        results = {
+            "frames_per_second": arguments.subjects * arguments.frames / clock,
             "draw_ms": draw_milliseconds(size),
             "detection": detection(config.output_dir),
             "zeros": zeros(config.output_dir),
             "asset_bytes": ASSET.stat().st_size,
-            "cores": os.cpu_count(),
-            "load": os.getloadavg()[0],
-            "python": platform.python_version(),
-            "packages": {name: version(name) for name in ("embreex", "numpy", "dlib-bin")},
-            "opencv": cv2.__version__,
         }
-    print(json.dumps(result, indent=1))
+    record.report(vars(arguments), results)
 
 
 if __name__ == "__main__":
