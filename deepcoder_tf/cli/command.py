@@ -15,7 +15,7 @@ from absl import flags
 
 from deepcoder_tf.errors import UserError, explain_os_error
 
-__all__ = ["no_positional", "parse", "run"]
+__all__ = ["load_tensorflow", "no_positional", "parse", "run"]
 
 HELP = frozenset({"--help", "-h", "-help", "--helpfull", "--helpshort"})
 
@@ -27,7 +27,8 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
       absl.flags.Error: an unknown flag, or a value outside its range.
       UserError: a flag file that cannot be read.
     """
-    values.unparse_flags()
+    for name in values:  # a command may run twice in one process
+        values[name].unparse()
     try:
         expanded = values.read_flags_from_files(list(argv[1:]), force_gnu=True)
     except flags.Error as error:
@@ -43,6 +44,26 @@ def no_positional(positional: Sequence[str]) -> None:
     """
     if positional:
         raise UserError(f"{positional[0]!r} is no flag; flags begin with --, see --help")
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without its start-up notes, which would bury our one-line errors.
+
+    They are written by native code before any log level applies. Whoever wants them sets
+    TF_CPP_MIN_LOG_LEVEL=0.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
+        return
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        import tensorflow as tf
+
+        tf.config.list_physical_devices("GPU")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def run(
@@ -73,7 +94,6 @@ def run(
     except (flags.Error, UserError) as error:
         print(f"error: {error}\nrun with --help for the flags", file=sys.stderr)
         return 2
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         body(values, positional)
     except flags.Error as error:

@@ -39,6 +39,7 @@ flags.mark_flags_as_required(["model_dir", "data_dir", "output_dir"], flag_value
 def run(values: flags.FlagValues, positional: list[str]) -> None:
     """Evaluates with the parsed flags."""
     command.no_positional(positional)
+    command.load_tensorflow()
     from deepcoder_tf import experiment
 
     experiment.evaluate(

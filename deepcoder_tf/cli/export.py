@@ -34,6 +34,7 @@ flags.mark_flags_as_required(["model_dir", "output_dir"], flag_values=FLAGS)
 def run(values: flags.FlagValues, positional: list[str]) -> None:
     """Exports with the parsed flags."""
     command.no_positional(positional)
+    command.load_tensorflow()
     from deepcoder_tf import experiment
 
     experiment.export(Path(values.model_dir), Path(values.output_dir), values.version)

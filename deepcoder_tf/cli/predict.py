@@ -71,6 +71,7 @@ flags.mark_flags_as_required(["model", "output"], flag_values=FLAGS)
 def run(values: flags.FlagValues, positional: list[str]) -> None:
     """Predicts the photos, videos and folders named in `positional`."""
     # TensorFlow takes seconds to load: --help and wrong flags need not wait for it.
+    command.load_tensorflow()
     from deepcoder_tf.prediction import PredictionRun, predict_to_csv
 
     summary = predict_to_csv(

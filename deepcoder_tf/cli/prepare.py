@@ -125,6 +125,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
         raise UserError(f"--dataset={values.dataset} needs --{needed}=...")
     if not values.output_dir:
         raise UserError("--output_dir=... is missing; name the prepared folder to write")
+    command.load_tensorflow()
     info = prepare(
         PrepareConfig(
             dataset=values.dataset,

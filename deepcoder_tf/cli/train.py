@@ -30,6 +30,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     """Trains with the parsed flags."""
     command.no_positional(positional)
     config = config_of(values)
+    command.load_tensorflow()
     from deepcoder_tf import experiment
 
     experiment.train(Path(values.data_dir), Path(values.model_dir), config)
