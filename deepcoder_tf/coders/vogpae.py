@@ -395,6 +395,6 @@ def inverse(value: float) -> float:
 
 def standard_scores(labels: np.ndarray) -> np.ndarray:
     """Levels `[N, Q]` with mean 0 and deviation 1 per action unit; 0 where missing."""
-    seen = np.where(labels >= 0, labels, np.nan).astype(np.float64)
-    centred = seen - np.nanmean(seen, axis=0)
-    return np.nan_to_num(centred / (np.nanstd(seen, axis=0) + 1e-6))
+    levels = np.ma.masked_less(labels, 0).astype(np.float64)
+    centred = levels - levels.mean(axis=0)
+    return (centred / (levels.std(axis=0) + 1e-6)).filled(0.0)

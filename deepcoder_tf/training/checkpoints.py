@@ -26,7 +26,7 @@ def write_json(path: Path, content: Any) -> None:
         stream.write(text + "\n")
 
 
-DAMAGE = (ValueError, IndexError, AssertionError, tf.errors.OpError)
+DAMAGE = (ValueError, KeyError, IndexError, AssertionError, tf.errors.OpError)
 """What TensorFlow raises for tensors of another model, and for cut or changed files."""
 
 
@@ -85,11 +85,16 @@ class Checkpoints:
 
     @staticmethod
     def save_model(folder: Path, model: keras.layers.Layer) -> None:
-        """Saves a model's weights alone as `folder/best`, replacing an older one."""
+        """Saves a model's weights alone; the older ones go when `best.json` names the new ones."""
+        name = f"weights-{best_number(folder) + 1}"
         try:
-            tf.train.Checkpoint(model=tensors(model)).write(str(folder / "best" / "weights"))
+            tf.train.Checkpoint(model=tensors(model)).write(str(folder / "best" / name))
         except (OSError, tf.errors.OpError) as error:
             raise disk_error(error, folder) from error
+        write_json(folder / "best.json", {"weights": name})
+        for path in (folder / "best").glob("weights-*"):
+            if path.name.split(".")[0] != name:
+                path.unlink()
 
     @staticmethod
     def load_model(folder: Path, model: keras.layers.Layer) -> None:
@@ -100,12 +105,21 @@ class Checkpoints:
         """
         try:
             saved = tf.train.Checkpoint(model=tensors(model))
-            saved.read(str(folder / "best" / "weights")).assert_consumed()
+            name = f"weights-{best_number(folder)}"
+            saved.read(str(folder / "best" / name)).assert_consumed()
         except DAMAGE as error:
             raise UserError(
                 f"{folder}: no complete trained model is here ({first_line(error)}); "
                 "run deepcoder-train with this --model_dir to its end"
             ) from error
+
+
+def best_number(folder: Path) -> int:
+    """Number of the weights that `best.json` names; 0 where there are none yet."""
+    path = folder / "best.json"
+    if not path.is_file():
+        return 0
+    return int(json.loads(path.read_text(encoding="utf-8"))["weights"].removeprefix("weights-"))
 
 
 def tensors(item: Any) -> list[tf.Variable]:

@@ -194,7 +194,12 @@ class Algorithm1:
             )
             self.bar.update()
         means = self.average(n, iteration, results)
-        coder.refresh()
+        try:
+            coder.refresh()
+        except ValueError as error:
+            raise UserError(
+                f"coder {n} ({self.config.stack[n].kind}), iteration {iteration}: {error}"
+            ) from error
         return means
 
     def tie(self) -> None:

@@ -187,7 +187,7 @@ def test_a_run_without_a_chosen_model_is_told(tmp_path):
 def test_a_cut_chosen_model_is_told(tmp_path, keep):
     open_run(tmp_path, INFO)
     Checkpoints.save_model(tmp_path, stack()[0])
-    for path in (tmp_path / "best").glob("weights.*"):
+    for path in (tmp_path / "best").glob("weights-*"):
         path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match="no complete trained model is here"):
         load_model(tmp_path)
