@@ -29,8 +29,8 @@ flags.DEFINE_string("output_dir", "runs/demo", "folder for everything", flag_val
 flags.DEFINE_string(
     "flagfile_train", "flags/demo.flags", "flag file of the training", flag_values=FLAGS
 )
-flags.DEFINE_integer("subjects", 54, "subjects to synthesise", 6, 99, flag_values=FLAGS)
-flags.DEFINE_integer("frames", 110, "frames of each subject", 8, flag_values=FLAGS)
+flags.DEFINE_integer("subjects", 81, "subjects to synthesise", 6, 99, flag_values=FLAGS)
+flags.DEFINE_integer("frames", 72, "frames of each subject", 8, flag_values=FLAGS)
 flags.DEFINE_integer("workers", 2, "processes that render and prepare", 1, flag_values=FLAGS)
 
 Main = Callable[[Sequence[str]], int]
