@@ -116,6 +116,12 @@ class Config:
     dropout: float = option(
         0.0, "share of the convolutional features left out in a training step", low=0.0, high=0.9
     )
+    pixel_path: int = option(
+        0,
+        "1: the code of the conv coder is read off the pixels too; 0: as in the paper",
+        low=0,
+        high=1,
+    )
     dense_units: int = option(500, "hidden units of a dense coder", low=1)
     # The Gaussian-process coder (VO-GPAE).
     gp: str = option(
@@ -320,6 +326,7 @@ SMALL: dict[str, Any] = {
     "pools": (1, 1, 1),
     "kernel_size": 3,
     "dropout": 0.4,
+    "pixel_path": 1,
     "gp_points": 900,
     "gp_block": 450,
     "gp_init": "labels",

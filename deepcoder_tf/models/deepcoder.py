@@ -43,6 +43,7 @@ def build_coders(config: Config, outputs: int, points: int) -> list[Coder]:
                 outputs,
                 config.label_head,
                 config.dropout,
+                bool(config.pixel_path),
                 name=f"coder_{n}",
             )
         elif spec.kind == "dense":
