@@ -7,9 +7,8 @@ covariance and log-likelihood, the divergence, the ordinal term, and the gradien
 every parameter; float64, D0 = 2000, D1 = 50, Q = 12. `ratio` is the time of the whole step over the
 time that its floor would take at the rate of TensorFlow's own float64 product of such matrices,
 measured between the repeats of the same run, so that it depends little on the machine and its
-load; `ratio_numpy` takes the rate of NumPy's product, which is faster where TensorFlow has no
-tuned kernel for float64, and which no TensorFlow program reaches there. Parts are timed by
-themselves, forward and backward.
+load; `ratio_numpy`, the stricter, takes the rate of NumPy's product, which is faster where
+TensorFlow has no tuned kernel for float64. Parts are timed by themselves, forward and backward.
 
 The floor counts, in operations: both products for k0 and its gradient 4 N² D0; for each of two
 covariances a Cholesky factor and inverse N³; backward through leave-one-out 2 N³; α = P1 Z0 and
