@@ -1,12 +1,13 @@
 # make demo   makes .venv, installs, and runs the main job on synthetic faces
 # make test   makes .venv, installs, and runs lint, types and tests
 # make check  lint, types and tests in an existing .venv
+# make bench  records speed and memory in benchmarks/results (about ten minutes)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/deepcoder-demo --output_dir=runs/demo
@@ -31,6 +32,12 @@ $(VENV)/.installed: setup.py | $(VENV)/bin/python
 $(VENV)/.installed-test: setup.py | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $(VENV)/.installed $@
+
+bench: $(VENV)/.installed
+	for name in vcae_step gp_step synthesis prepare predict; do \
+	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.partial && \
+	  mv benchmarks/results/$$name.partial benchmarks/results/$$name.json || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) runs
