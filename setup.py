@@ -37,7 +37,7 @@ setup(
         "tensorflow-probability>=0.25",
         "tf-keras>=2.20,<2.22",
         "tqdm>=4.66",
-        "embreex>=4.4.0",
+        'embreex>=4.4.0; platform_machine in "x86_64 AMD64"',
     ],
     extras_require={
         "test": [

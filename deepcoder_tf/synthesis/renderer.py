@@ -8,17 +8,20 @@ through its centre, or the mean of several where depth or material change beside
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
+from deepcoder_tf.errors import UserError
 from deepcoder_tf.synthesis.appearance import CHART_STEP, paint_albedo
 from deepcoder_tf.synthesis.figure import Figure, Moment
 from deepcoder_tf.synthesis.shading import Hits, Shader
 from deepcoder_tf.synthesis.subject import Subject
+
+if TYPE_CHECKING:
+    from embreex.rtcore_scene import EmbreeScene
 
 __all__ = ["MAXIMUM_SIZE", "MINIMUM_SIZE", "Renderer", "render"]
 
@@ -103,8 +106,7 @@ class Renderer:
         """
         moment = moment or Moment()
         vertices = self.figure.pose(intensities, moment)
-        scene = EmbreeScene()
-        TriangleMesh(scene, vertices, self.figure.triangles)
+        scene = build_scene(vertices, self.figure.triangles)
         shader = Shader(self.figure, self.albedo, intensities, moment, vertices)
         rows, columns = self._covered(scene)
         first = self._trace(scene, self.centres[rows, columns])
@@ -160,6 +162,25 @@ class Renderer:
         jump = cv2.dilate(depth, square) - cv2.erode(depth, square) > DEPTH_JUMP
         jump |= cv2.dilate(kind, square) != cv2.erode(kind, square)
         return np.flatnonzero(jump[rows, columns])
+
+
+def build_scene(vertices: NDArray[np.float32], triangles: NDArray[np.integer]) -> EmbreeScene:
+    """A mesh that rays can be sent through.
+
+    Raises:
+      UserError: Embree is not installed, as on platforms for which it has no wheel.
+    """
+    try:
+        from embreex.mesh_construction import TriangleMesh
+        from embreex.rtcore_scene import EmbreeScene
+    except ImportError as error:
+        raise UserError(
+            f"faces cannot be rendered here ({error}); install embreex, or render on another "
+            "machine and copy the folder"
+        ) from error
+    scene = EmbreeScene()
+    TriangleMesh(scene, vertices, triangles)
+    return scene
 
 
 def render(

@@ -43,6 +43,7 @@ TRAIN = [
     "--batch_size=4",
     "--optimizer=adam",
     "--learning_rate=0.003",
+    "--pixel_path=0",
     "--fold=0",
 ]
 
