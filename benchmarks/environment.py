@@ -39,10 +39,16 @@ def cpu() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit that is checked out, with `-dirty` where tracked files differ from it."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
+    """The commit that is checked out, with `-dirty` where other files than results differ."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    changed = ("status", "--porcelain", "--untracked-files=no", "--", ".")
+    try:
+        dirty = git(*changed, ":!benchmarks/results")
+        return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if dirty else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
