@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-__all__ = ["CROP_SHAPE", "fit_similarity", "mean_shape", "place_in_crop", "warp"]
+__all__ = ["CROP_SHAPE", "fit_similarity", "mean_shape", "place_in_crop", "register", "warp"]
 
 CROP_SHAPE = (240, 160)
 """Rows and columns of a crop, as in the paper (section 5)."""
@@ -29,6 +29,9 @@ The chin then falls at about 0.85 of the height, with room below it for a droppe
 
 LEFT_EYE, RIGHT_EYE = slice(19, 25), slice(25, 31)
 """Columns of the 49 points: the eye at the left of the picture, and the one at its right."""
+
+COINCIDE = 1e-24
+"""Spread of a shape's points, as a share of their squares, that rounding alone can make."""
 
 PROCRUSTES_TOLERANCE = 1e-7
 PROCRUSTES_ITERATIONS = 100
@@ -56,14 +59,40 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """
     if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2:
         raise ValueError(f"expected two arrays [P, 2], got {source.shape} and {target.shape}")
-    x, y = as_complex(source), as_complex(target)
-    x_mean, y_mean = x.mean(), y.mean()
-    spread = np.vdot(x - x_mean, x - x_mean).real
-    if not spread > 0:
-        raise ValueError("the source points coincide: no similarity transform is defined")
-    a = np.vdot(x - x_mean, y - y_mean) / spread
-    b = y_mean - a * x_mean
+    a, b = similarity(as_complex(source), as_complex(target))
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def similarity(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The factors a and offsets b, `[...]`, of x -> a x + b from complex shapes `[..., P]` to y."""
+    x_mean, y_mean = x.mean(axis=-1), y.mean(axis=-1)
+    centred = x - x_mean[..., np.newaxis]
+    spread = (np.abs(centred) ** 2).sum(axis=-1)
+    if not np.all(spread > COINCIDE * (np.abs(x) ** 2).sum(axis=-1)):
+        raise ValueError("the source points coincide: no similarity transform is defined")
+    a = (centred.conj() * (y - y_mean[..., np.newaxis])).sum(axis=-1) / spread
+    return a, y_mean - a * x_mean
+
+
+def register(shapes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Moves shapes to a target, each by the similarity transform that cuts its frame's crop.
+
+    Args:
+      shapes: `[N, P, 2]` points, pixels of the picture.
+      target: `[P, 2]`, the mean shape in crop pixels.
+
+    Returns:
+      `[N, P, 2]` float32, crop pixels.
+
+    Raises:
+      ValueError: other shapes than these, or all points of a shape coincide.
+    """
+    if shapes.ndim != 3 or shapes.shape[1:] != target.shape or target.shape[-1] != 2:
+        raise ValueError(f"expected [N, P, 2] and [P, 2], got {shapes.shape} and {target.shape}")
+    x = as_complex(shapes)
+    a, b = similarity(x, as_complex(target))
+    moved = a[:, np.newaxis] * x + b[:, np.newaxis]
+    return np.stack([moved.real, moved.imag], axis=-1).astype(np.float32)
 
 
 def mean_shape(shapes: Sequence[np.ndarray]) -> np.ndarray:

@@ -51,7 +51,7 @@ class FeatureTrainer(Trainer):
 
     Raises:
       UserError: there is no labelled frame; later, some features are not finite.
-      ValueError: a row of `subset` has no label.
+      ValueError: a row of `subset` has no label, or landmarks are needed and missing.
     """
 
     def __init__(
@@ -72,6 +72,8 @@ class FeatureTrainer(Trainer):
             raise UserError(f"{folder}: no training frame has a label, there is nothing to learn")
         if not np.isin(subset, self.rows).all():
             raise ValueError("every frame of the subset must have a label")
+        if model.needs_landmarks and frames.landmarks is None:
+            raise ValueError(f"{type(model.extractor).__name__} needs the frames' landmarks")
         self.subset = np.searchsorted(self.rows, subset)
         self.labels = frames.labels[self.rows]
         self.subjects = frames.subjects[self.rows]
@@ -87,7 +89,7 @@ class FeatureTrainer(Trainer):
 
     def write_features(self, path: Path) -> None:
         """Computes the features batch by batch; memory does not grow with the frames."""
-        images, landmarks = self.frames.images, self.frames.landmarks
+        landmarks = self.frames.landmarks if self.system.needs_landmarks else None
         extract = tf.function(self._extract, reduce_retracing=True)
         shape = (len(self.rows), self.system.extractor.feature_dim)
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -99,10 +101,8 @@ class FeatureTrainer(Trainer):
             for start in tqdm(starts, desc="features", unit="batch"):
                 rows = self.rows[start : start + FEATURE_BATCH]
                 features = extract(
-                    tf.constant(np.asarray(images[rows])),
-                    tf.constant(np.asarray(landmarks[rows]), tf.float32)
-                    if self.system.needs_landmarks
-                    else None,
+                    tf.constant(np.asarray(self.frames.images[rows])),
+                    None if landmarks is None else tf.constant(landmarks[rows], tf.float32),
                 ).numpy()
                 bad.extend(rows[~np.isfinite(features).all(axis=1)])
                 stream.write(features.astype("<f4").tobytes())

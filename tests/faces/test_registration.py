@@ -11,7 +11,13 @@ from skimage.transform import SimilarityTransform
 from skimage.transform import warp as skimage_warp
 
 from deepcoder_tf.faces.aligner import Face
-from deepcoder_tf.faces.registration import fit_similarity, mean_shape, place_in_crop, warp
+from deepcoder_tf.faces.registration import (
+    fit_similarity,
+    mean_shape,
+    place_in_crop,
+    register,
+    warp,
+)
 
 
 def moved(points: np.ndarray, scale: float, angle: float, shift: np.ndarray) -> np.ndarray:
@@ -43,6 +49,20 @@ def test_fit_refuses_what_has_no_answer() -> None:
         fit_similarity(np.ones((5, 2)), np.zeros((5, 2)))
     with pytest.raises(ValueError, match=r"expected two arrays \[P, 2\]"):
         fit_similarity(np.ones((5, 2)), np.zeros((4, 2)))
+
+
+def test_many_shapes_are_moved_as_one_by_one() -> None:
+    rng = np.random.default_rng(2)
+    shapes, target = rng.normal(100, 30, (6, 49, 2)), rng.normal(80, 20, (49, 2))
+    for shape, found in zip(shapes, register(shapes, target), strict=True):
+        referee = SimilarityTransform.from_estimate(shape, target)
+        np.testing.assert_allclose(found, referee(shape), atol=1e-4)
+    assert register(shapes[:0], target).shape == (0, 49, 2)
+    with pytest.raises(ValueError, match=r"expected \[N, P, 2\] and \[P, 2\], got \(6, 49, 2\)"):
+        register(shapes, target[:5])
+    shapes[3] = 7.0
+    with pytest.raises(ValueError, match="the source points coincide"):
+        register(shapes, target)
 
 
 def test_mean_of_moved_copies_is_the_shape(face: Face) -> None:
