@@ -1,4 +1,4 @@
-"""One step of one coder: draw, differentiate, clip, update; nothing leaves the device."""
+"""One step of a coder or network: draw, differentiate, clip, update; nothing leaves the device."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import keras
 import tensorflow as tf
 
 from deepcoder_tf.coders.coder import Coder
+from deepcoder_tf.config import Config
 from deepcoder_tf.objectives import bound
 from deepcoder_tf.types import Gaussian
 
-__all__ = ["Step", "make_optimizer"]
+__all__ = ["ClippedUpdate", "Step", "learning_rate_at", "make_optimizer"]
 
 MOMENTUM = 0.9
 
@@ -21,6 +22,66 @@ def make_optimizer(kind: str, learning_rate: float) -> keras.optimizers.Optimize
     if kind == "sgd":
         return keras.optimizers.SGD(learning_rate, momentum=MOMENTUM)
     return keras.optimizers.Adam(learning_rate)
+
+
+def learning_rate_at(config: Config, iteration: int) -> float:
+    """Of parametric coders and networks: constant in the initial run, then falling linearly."""
+    done = max(0, iteration) / max(1, config.iterations - 1)
+    return config.learning_rate * (1 - done * (1 - config.learning_rate_end))
+
+
+class ClippedUpdate(tf.Module):
+    """An update by a gradient whose norm is bounded; left out where it is not finite.
+
+    Args:
+      variables: what is trained.
+      optimizer: its own; built here.
+      clip_norm: largest global norm of the gradient.
+    """
+
+    def __init__(
+        self,
+        variables: list[keras.Variable],
+        optimizer: keras.optimizers.Optimizer,
+        clip_norm: float,
+    ) -> None:
+        super().__init__()
+        self.trained = variables
+        self.optimizer = optimizer
+        self.clip_norm = clip_norm
+        self.skipped = tf.Variable(0, dtype=tf.int32, trainable=False, name="skipped")
+        optimizer.build(variables)
+
+    def __call__(self, tape: tf.GradientTape, loss: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Minimises the loss once.
+
+        Args:
+          tape: that watched the loss.
+          loss: scalar.
+
+        Returns:
+          `gradient_norm` before clipping, and `skipped`, the updates left out in a row.
+        """
+        variables = self.trained
+        gradients = [
+            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
+            for g, v in zip(tape.gradient(loss, variables), variables, strict=True)
+        ]
+        norm = tf.sqrt(tf.add_n([tf.cast(tf.reduce_sum(g * g), tf.float32) for g in gradients]))
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(tf.cast(loss, tf.float32))
+        scale = tf.minimum(1.0, self.clip_norm / tf.maximum(norm, 1e-30))
+
+        def update() -> tf.Tensor:
+            self.optimizer.apply_gradients(
+                [
+                    (g * tf.cast(scale, g.dtype), v)
+                    for g, v in zip(gradients, variables, strict=True)
+                ]
+            )
+            return self.skipped.assign(0)
+
+        tf.cond(finite, update, lambda: self.skipped.assign_add(1))
+        return {"gradient_norm": norm, "skipped": tf.cast(self.skipped, tf.float32)}
 
 
 class Step(tf.Module):
@@ -48,9 +109,7 @@ class Step(tf.Module):
         self.optimizer = optimizer
         self.prepare = prepare
         self.below = below
-        self.clip_norm = clip_norm
-        self.skipped = tf.Variable(0, dtype=tf.int32, trainable=False, name="skipped")
-        optimizer.build(coder.trainable_variables)
+        self.update = ClippedUpdate(coder.trainable_variables, optimizer, clip_norm)
         self.run = tf.function(self._run, reduce_retracing=True)
 
     def _run(
@@ -74,7 +133,7 @@ class Step(tf.Module):
             for N(0, I).
           kl_weight: scalar.
           label_weight: scalar.
-          points: N, over which the weight prior is spread.
+          points: N, over which what counts once per data set is spread.
           seed: `[2]` int32.
 
         Returns:
@@ -82,33 +141,12 @@ class Step(tf.Module):
         """
         prior = None if code is None or self.below is None else self.below.tied_prior(code)
         z_in = self.prepare(z_in, seed)
-        variables = self.coder.trainable_variables
         with tf.GradientTape() as tape:
             terms = self.coder.terms(z_in, labels, prior=prior, index=index, seed=seed)
             dtype = terms["recon"].dtype
             per_point = bound(terms, tf.cast(kl_weight, dtype), tf.cast(label_weight, dtype))
             penalty = self.coder.penalty() / tf.cast(points, dtype)
             loss = (penalty - tf.reduce_mean(per_point)) / self.coder.input_dims
-        gradients = [
-            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
-            for g, v in zip(tape.gradient(loss, variables), variables, strict=True)
-        ]
-        norm = tf.sqrt(tf.add_n([tf.cast(tf.reduce_sum(g * g), tf.float32) for g in gradients]))
-        finite = tf.math.is_finite(norm) & tf.math.is_finite(tf.cast(loss, tf.float32))
-        scale = tf.minimum(1.0, self.clip_norm / tf.maximum(norm, 1e-30))
-
-        def update() -> tf.Tensor:
-            self.optimizer.apply_gradients(
-                [
-                    (g * tf.cast(scale, g.dtype), v)
-                    for g, v in zip(gradients, variables, strict=True)
-                ]
-            )
-            return self.skipped.assign(0)
-
-        tf.cond(finite, update, lambda: self.skipped.assign_add(1))
         means = {name: tf.cast(tf.reduce_mean(t), tf.float32) for name, t in terms.items()}
-        means["bound"] = tf.cast(tf.reduce_mean(per_point), tf.float32)
-        means["gradient_norm"] = norm
-        means["skipped"] = tf.cast(self.skipped, tf.float32)
-        return means
+        means["bound"] = tf.cast(tf.reduce_mean(per_point) - penalty, tf.float32)
+        return means | self.update(tape, loss)
