@@ -10,7 +10,7 @@ from absl import flags
 from deepcoder_tf.config import Config, preset
 from deepcoder_tf.errors import UserError
 
-__all__ = ["config_of", "define_config"]
+__all__ = ["config_of", "define_config", "given_options"]
 
 
 def define_config(values: flags.FlagValues) -> None:
@@ -83,6 +83,22 @@ def config_of(values: flags.FlagValues) -> Config:
         return preset(values.preset, **given)
     except UserError as error:
         raise flags.IllegalFlagValueError(str(error)) from error
+
+
+def given_options(values: flags.FlagValues) -> dict[str, str]:
+    """The options of `Config` that were given.
+
+    Args:
+      values: parsed.
+
+    Returns:
+      Each as it would be typed, `--name=value`, by name.
+    """
+    return {
+        field.name: values[field.name].serialize()
+        for field in dataclasses.fields(Config)
+        if values[field.name].value is not None
+    }
 
 
 def whole_numbers(name: str, words: list[str]) -> tuple[int, ...]:

@@ -1,13 +1,35 @@
 """The composition root: one function per command, usable without a shell.
 
     train -> evaluate -> export
+    benchmark: many times train -> evaluate, then the table
 
 Preparation (`datasets.prepare`), synthesis (`synthesis.synthesize`) and prediction
 (`prediction.Predictor`) stand on their own.
 """
 
-from deepcoder_tf.experiment.evaluating import evaluate
-from deepcoder_tf.experiment.exporting import export
-from deepcoder_tf.experiment.running import train
+from __future__ import annotations
 
-__all__ = ["evaluate", "export", "train"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepcoder_tf.experiment.benchmarking import benchmark
+    from deepcoder_tf.experiment.evaluating import evaluate
+    from deepcoder_tf.experiment.exporting import export
+    from deepcoder_tf.experiment.running import train
+
+__all__ = ["benchmark", "evaluate", "export", "train"]
+
+HOMES = {
+    "benchmark": "benchmarking",
+    "evaluate": "evaluating",
+    "export": "exporting",
+    "train": "running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what is asked for: the bench needs no TensorFlow, its cells have their own."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)

@@ -1,0 +1,261 @@
+"""The cells of a bench: which there are, where each lives, and how it ended.
+
+OUT/bench.json                              the data and the variants that the cells belong to
+OUT/cells/VARIANT/foldK/seedS/options.json  written first: every option of the cell
+OUT/cells/VARIANT/foldK/seedS/cell.flags    the same as a flag file, to run a step by hand
+OUT/cells/VARIANT/foldK/seedS/cell.log      command lines and output
+OUT/cells/VARIANT/foldK/seedS/run/          of deepcoder-train
+OUT/cells/VARIANT/foldK/seedS/test/         of deepcoder-evaluate
+OUT/cells/VARIANT/foldK/seedS/cell.json     written last: `status` ok or failed, `reason`, `seconds`
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deepcoder_tf.config import FEATURE_SYSTEMS, NETWORKS, STACKS, Config
+from deepcoder_tf.errors import UserError
+from deepcoder_tf.files import replacing
+
+__all__ = [
+    "BUILT_IN",
+    "FEATURES",
+    "Cell",
+    "Outcome",
+    "changed_option",
+    "fits_features",
+    "outcome_of",
+    "plan_cells",
+    "read_json",
+    "write_json",
+    "write_options",
+    "write_outcome",
+]
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    **{system: {"system": system} for system in (*STACKS, *NETWORKS, "vogpae")},
+    "vogpae_lbp": {"system": "vogpae", "features": "lbp"},
+    **{system: {"system": system} for system in FEATURE_SYSTEMS if system != "vogpae"},
+}
+"""The rows of the paper's Table 1 and the options that make them."""
+
+FEATURES = "cnn"
+"""The variant whose last layer is what systems on deep features see."""
+
+
+class Cell(NamedTuple):
+    """One system, trained and tested on one fold with one seed.
+
+    Attributes:
+      variant: name of the row.
+      config: every option, with the fold and the seed; `features_from` is empty.
+      features: options of the cnn of the same fold and seed whose features it sees, or None.
+    """
+
+    variant: str
+    config: Config
+    features: Config | None = None
+
+    @property
+    def name(self) -> str:
+        """`VARIANT/foldK/seedS`."""
+        return name_of(self.variant, self.config)
+
+    @property
+    def needs(self) -> str | None:
+        """Name of the cell that must be finished first."""
+        return None if self.features is None else name_of(FEATURES, self.features)
+
+    def folder(self, output_dir: Path) -> Path:
+        """Where it lives."""
+        return output_dir / "cells" / self.name
+
+    def resolved(self, output_dir: Path) -> Config:
+        """The options with the path of the cnn filled in."""
+        if self.needs is None:
+            return self.config
+        path = output_dir.resolve() / "cells" / self.needs / "run"
+        return dataclasses.replace(self.config, features_from=str(path))
+
+
+def name_of(variant: str, config: Config) -> str:
+    """A cell's name, which is also its folder's."""
+    return f"{variant}/fold{config.fold}/seed{config.seed}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended.
+
+    Attributes:
+      status: `ok` or `failed`.
+      reason: why it failed, one line; empty when it did not.
+      seconds: of each step, by name.
+      versions: of the libraries, as the run recorded them.
+    """
+
+    status: str
+    reason: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can be measured."""
+        return self.status == "ok"
+
+
+def plan_cells(
+    variants: Mapping[str, Config], folds: Sequence[int], seeds: Mapping[str, Sequence[int]]
+) -> list[Cell]:
+    """The cells to run, in the order in which they start.
+
+    All systems of one seed and fold stand together, so that a bench that was stopped has whole
+    columns; the cnn stands first, since others wait for it.
+
+    Args:
+      variants: options of every row that is known; fold, seed and `features_from` are filled in.
+      folds: numbers of the folds.
+      seeds: for each chosen row its seeds. Cells of the cnn that a chosen row needs are added.
+
+    Returns:
+      Distinct cells.
+
+    Raises:
+      UserError: a chosen row that is not known.
+    """
+    for name in seeds:
+        if name not in variants:
+            raise UserError(f"{name!r} is no row of this bench; known are {', '.join(variants)}")
+    wanted: dict[str, set[int]] = {name: set(numbers) for name, numbers in seeds.items()}
+    for name, numbers in seeds.items():
+        if sees_cnn(variants[name]):
+            wanted.setdefault(FEATURES, set()).update(numbers)
+    order = sorted(wanted, key=lambda name: name != FEATURES)
+    cells = []
+    for seed in sorted(set().union(*wanted.values())):
+        for fold in folds:
+            for name in (name for name in order if seed in wanted[name]):
+                config, cnn = (
+                    dataclasses.replace(variants[n], fold=fold, seed=seed) for n in (name, FEATURES)
+                )
+                cells.append(Cell(name, config, cnn if sees_cnn(config) else None))
+    return cells
+
+
+def sees_cnn(config: Config) -> bool:
+    """Whether a system is one of features that a cnn of this bench makes."""
+    return config.system in FEATURE_SYSTEMS and config.features == "deep"
+
+
+def write_options(cell: Cell, output_dir: Path) -> None:
+    """Writes what the cell is, before it starts."""
+    folder = cell.folder(output_dir)
+    features = None if cell.features is None else dataclasses.asdict(cell.features)
+    content = {"config": dataclasses.asdict(cell.config), "features": features}
+    with replacing(folder / "cell.flags") as stream:
+        stream.write(flag_lines(cell.resolved(output_dir)))
+    write_json(folder / "options.json", content)
+
+
+def flag_lines(config: Config) -> str:
+    """Every option as a line of a flag file, so that no default can change what a cell is."""
+    lines = []
+    for name, value in dataclasses.asdict(config).items():
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        lines.append(f"--{name}={text}\n")
+    return "".join(lines)
+
+
+def changed_option(cell: Cell, output_dir: Path) -> str | None:
+    """How a cell that was begun differs from the one that is wanted.
+
+    Args:
+      cell: as wanted.
+      output_dir: of the bench.
+
+    Returns:
+      Such as `--iterations=8, not 30`, or None where it is the same cell or a new one.
+    """
+    content = read_json(cell.folder(output_dir) / "options.json")
+    if content is None:
+        return None
+    change = difference(content.get("config"), cell.config)
+    if change is None:
+        change = difference(content.get("features"), cell.features)
+        return None if change is None else f"features of a {FEATURES} with {change}"
+    return change
+
+
+def fits_features(folder: Path, cnn_folder: Path) -> bool:
+    """Whether the features that a cell saw are still those of the cnn in the bench.
+
+    Args:
+      folder: of the cell.
+      cnn_folder: of the cnn's cell of the same fold and seed.
+
+    Returns:
+      True for a cell that sees no cnn's features.
+    """
+    own, cnn = (read_json(path / "options.json") or {} for path in (folder, cnn_folder))
+    return own.get("features") is None or own["features"] == cnn.get("config")
+
+
+def difference(old: Any, new: Config | None) -> str | None:
+    """The first option that differs between a saved configuration and a wanted one."""
+    if old is None or new is None:
+        return None if old is new else "other features"
+    try:
+        before = dataclasses.asdict(Config.from_mapping(old))
+    except (UserError, TypeError) as error:
+        return f"options of another version ({error})"
+    for name, value in dataclasses.asdict(new).items():
+        if before[name] != value:
+            return f"--{name}={before[name]}, not {value}"
+    return None
+
+
+def outcome_of(folder: Path) -> Outcome | None:
+    """How the cell in a folder ended; None where it has not, or `cell.json` is damaged."""
+    content = read_json(folder / "cell.json")
+    if content is None or content.get("status") not in ("ok", "failed"):
+        return None
+    return Outcome(
+        content["status"],
+        str(content.get("reason", "")),
+        dict(content.get("seconds", {})),
+        dict(content.get("versions", {})),
+    )
+
+
+def write_outcome(cell: Cell, output_dir: Path, outcome: Outcome) -> None:
+    """Writes `cell.json`, which makes the cell a finished one."""
+    content = {"cell": cell.name, **dataclasses.asdict(outcome)}
+    content["config"] = dataclasses.asdict(cell.resolved(output_dir))
+    write_json(cell.folder(output_dir) / "cell.json", content)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None where there is none or it is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON, wholly or not at all.
+
+    Raises:
+      UserError: the operating system refused.
+      ValueError: a number that is not finite.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as stream:
+        stream.write(text + "\n")
