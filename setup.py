@@ -4,7 +4,17 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-COMMANDS = ("demo", "synthesize", "prepare", "train", "evaluate", "export", "predict")
+COMMANDS = (
+    "demo",
+    "synthesize",
+    "prepare",
+    "train",
+    "evaluate",
+    "export",
+    "predict",
+    "benchmark",
+    "report",
+)
 
 setup(
     name="deepcoder-tf",

@@ -14,9 +14,25 @@ from typing import Any, NamedTuple
 
 from deepcoder_tf.errors import UserError
 
-__all__ = ["CoderSpec", "Config", "option", "parse_coders", "preset"]
+__all__ = [
+    "FEATURE_SYSTEMS",
+    "NETWORKS",
+    "STACKS",
+    "SYSTEMS",
+    "CoderSpec",
+    "Config",
+    "option",
+    "parse_coders",
+    "preset",
+]
 
 CODER_KINDS = ("conv", "dense", "gp")
+
+STACKS = ("2dc", "dcp")
+NETWORKS = ("cnn", "or_cnn", "vgg16")
+FEATURE_SYSTEMS = ("vogpae", "vae_dgp", "gp", "sor", "mlr")
+SYSTEMS = (*STACKS, *NETWORKS, *FEATURE_SYSTEMS)
+"""The rows of the paper's Table 1: coders on pictures, networks on pictures, models of features."""
 
 
 def option(
@@ -96,6 +112,20 @@ class Config:
       UserError: a value outside its range; the message names the option, the value and the range.
     """
 
+    # What is trained.
+    system: str = option(
+        "2dc",
+        "row of the paper's Table 1; 2dc and dcp are the stack that --coders names",
+        choices=SYSTEMS,
+    )
+    features: str = option(
+        "deep",
+        "what a system of features sees: the last layer of the cnn, or LBP and landmarks",
+        choices=("deep", "lbp"),
+    )
+    features_from: str = option(
+        "", "folder of a trained cnn of the same fold for --features=deep; empty: train one first"
+    )
     # The stack.
     coders: str = option("conv:2000,gp:50", "coders, top first, as KIND:LATENT_DIM")
     # The convolutional coder (VC-AE).
@@ -113,8 +143,16 @@ class Config:
     label_head: str = option(
         "softmax", "label head on the codes of a parametric coder", choices=("softmax", "ordinal")
     )
+    bottom_head: str = option(
+        "ordinal",
+        "label head of a parametric coder at the bottom of a stack",
+        choices=("softmax", "ordinal"),
+    )
     dropout: float = option(
-        0.0, "share of the convolutional features left out in a training step", low=0.0, high=0.9
+        0.0,
+        "share of the features of a conv coder or a network left out in a training step",
+        low=0.0,
+        high=0.9,
     )
     pixel_path: int = option(
         0,
@@ -123,16 +161,55 @@ class Config:
         high=1,
     )
     dense_units: int = option(500, "hidden units of a dense coder", low=1)
+    # The networks (cnn, or_cnn, vgg16).
+    cnn_filters: tuple[int, ...] = option(
+        (64, 64, 128), "filters of each convolution of the cnn and the or_cnn", low=1
+    )
+    cnn_kernels: tuple[int, ...] = option(
+        (5, 5, 4), "side of each of these convolutions, pixels", low=1, high=11
+    )
+    cnn_pools: tuple[int, ...] = option(
+        (1, 0, 1), "1 where a 3x3 max pooling of stride 2 follows the convolution", low=0, high=1
+    )
+    cnn_features: int = option(
+        2000, "units of the last layer of the cnn, which are the deep features", low=1
+    )
+    vgg16_weights: str = option(
+        "",
+        "ImageNet weights of VGG16: a path of Keras weights (.h5 or .weights.h5, with or without "
+        "the top), or imagenet to let Keras fetch them",
+    )
+    vgg16_side: int = option(
+        224,
+        "side of the square picture that VGG16 sees, pixels; the fully connected layers of "
+        "ImageNet fit 224 alone",
+        low=32,
+        high=448,
+    )
+    vgg16_units: int = option(
+        4096,
+        "units of both fully connected layers of VGG16; those of ImageNet have 4096",
+        low=1,
+    )
+    weight_decay: float = option(
+        5e-4, "weight of half the squared kernels in the loss of a network", low=0.0
+    )
     # The Gaussian-process coder (VO-GPAE).
     gp: str = option(
         "minibatch",
-        "blocks of --gp_block frames, or all frames at once",
-        choices=("minibatch", "exact"),
+        "blocks of --gp_block frames of X_L, X_L at once, or inducing points and all frames",
+        choices=("minibatch", "exact", "sparse"),
     )
     gp_points: int = option(
         5000, "frames in X_L, the subset that the GP is trained on", low=8, high=20000
     )
-    gp_block: int = option(500, "frames in one block of the minibatch GP", low=4, high=20000)
+    gp_block: int = option(500, "frames in a block of the minibatch GP or a batch of the sparse GP", low=4, high=20000)
+    gp_inducing: int = option(
+        512, "inducing frames of the encoder of the sparse GP", low=4, high=20000
+    )
+    gp_inducing_decoder: int = option(
+        256, "inducing codes of the decoder of the sparse GP", low=4, high=20000
+    )
     gp_init: str = option(
         "pca", "start of the variational means M", choices=("labels", "pca", "random")
     )
@@ -168,7 +245,7 @@ class Config:
     )
     gp_init_steps: int = option(50, "steps of the GP coder before the first outer iteration", low=0)
     gp_steps: int = option(
-        0, "steps of the GP coder in an outer iteration; 0: one epoch of X_L", low=0
+        0, "steps of the GP coder in an outer iteration; 0: one epoch of its frames", low=0
     )
     warmup_iterations: int = option(
         20, "outer iterations over which alpha and beta grow to 1 (N_t)", low=1
@@ -238,6 +315,15 @@ class Config:
     )
     augment_flip: float = option(0.0, "share of the frames that are mirrored", low=0.0, high=1.0)
     # The rest.
+    labelled_share: float = option(
+        1.0,
+        "share of the training frames whose labels are used; the others count as unlabelled",
+        low=1e-4,
+        high=1.0,
+    )
+    unlabelled: int = option(
+        1, "1: unlabelled frames train the parametric coders; 0: they are left out", low=0, high=1
+    )
     fold: int = option(0, "subject fold", low=0)
     seed: int = option(0, "seed of every random number of the run", low=0, high=2**31 - 1)
 
@@ -245,6 +331,10 @@ class Config:
         for field in dataclasses.fields(self):
             check_option(field, getattr(self, field.name))
         parse_coders(self.coders)
+        if self.system == "dcp" and self.stack[-1].kind == "gp":
+            raise UserError(
+                f"--system=dcp does not fit --coders={self.coders}: its last coder is no gp"
+            )
         if len(self.pools) != len(self.filters):
             raise UserError(
                 f"--pools has {len(self.pools)} entries for {len(self.filters)} --filters"
@@ -253,6 +343,11 @@ class Config:
             raise UserError(
                 f"--image_height={self.image_height} and --image_width={self.image_width} must "
                 "divide the crop's 240 and 160"
+            )
+        if not len(self.cnn_filters) == len(self.cnn_kernels) == len(self.cnn_pools):
+            raise UserError(
+                f"--cnn_filters, --cnn_kernels and --cnn_pools have {len(self.cnn_filters)}, "
+                f"{len(self.cnn_kernels)} and {len(self.cnn_pools)} entries; give as many of each"
             )
         if self.kernel_size not in (3, 5):
             raise UserError(f"--kernel_size={self.kernel_size} must be 3 or 5")
@@ -327,6 +422,12 @@ SMALL: dict[str, Any] = {
     "kernel_size": 3,
     "dropout": 0.4,
     "pixel_path": 1,
+    "cnn_filters": (16, 32, 64),
+    "cnn_kernels": (3, 3, 3),
+    "cnn_pools": (1, 1, 1),
+    "cnn_features": 200,
+    "vgg16_side": 48,
+    "vgg16_units": 256,
     "gp_points": 900,
     "gp_block": 450,
     "gp_init": "labels",
@@ -373,4 +474,8 @@ def preset(name: str, **changes: Any) -> Config:
     presets: dict[str, dict[str, Any]] = {"paper": {}, "small": SMALL}
     if name not in presets:
         raise UserError(f"--preset={name}: choose one of {', '.join(presets)}")
-    return Config.from_mapping({**presets[name], **changes})
+    values = {**presets[name], **changes}
+    if values.get("system") == "dcp" and "coders" not in changes:
+        coders = str(values.get("coders", Config.coders))
+        values["coders"] = coders.replace("gp:", "dense:")
+    return Config.from_mapping(values)

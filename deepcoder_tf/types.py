@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["Batch", "Gaussian"]
+__all__ = ["Gaussian", "LevelPrediction"]
 
 
 class Gaussian(NamedTuple):
@@ -22,15 +22,14 @@ class Gaussian(NamedTuple):
     var: tf.Tensor
 
 
-class Batch(NamedTuple):
-    """What one training step sees.
+class LevelPrediction(NamedTuple):
+    """What a system says of Q action units.
 
     Attributes:
-      inputs: `[B, H, W, C]` images scaled for the model, or `[B, D]` codes.
-      labels: `[B, Q]` int32 levels, -1 where nobody annotated.
-      index: `[B]` int32, the rows among the coder's training points.
+      probabilities: `[B, Q, L]` float32 over the levels, rows that sum to 1.
+      regression: for systems that regress the level as a real number, its predictive mean and
+        variance `[B, Q]`, in levels; the probabilities are then those of the rounded number.
     """
 
-    inputs: tf.Tensor
-    labels: tf.Tensor
-    index: tf.Tensor
+    probabilities: tf.Tensor
+    regression: Gaussian | None = None

@@ -1,4 +1,4 @@
-"""What all tests share: quiet libraries, and slow tests last."""
+"""What all tests share: quiet libraries, one seed for each test, and slow tests last."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import os
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+SEED = int(os.environ.get("DEEPCODER_TEST_SEED", "0"))
+
+
+@pytest.fixture(autouse=True)
+def _the_same_weights_each_time() -> None:
+    """Initial weights are drawn from Keras's global seed: without this, each run tests others."""
+    import keras
+
+    keras.utils.set_random_seed(SEED)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

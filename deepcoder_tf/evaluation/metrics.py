@@ -328,6 +328,7 @@ def evaluate_predictions(
     nlpd: float | None = None,
     point: str = "mean",
     *,
+    expected: ArrayLike | None = None,
     system: str = "2DC",
     split: str = "test",
     bins: int = BINS,
@@ -340,6 +341,8 @@ def evaluate_predictions(
       probabilities: `[N, Q, L]`.
       nlpd: of the reconstruction of Z0, from `nlpd`; None for a system that does not reconstruct.
       point: `"mean"` or `"mode"`: which point prediction comes first.
+      expected: `[N, Q]` levels of a system that regresses them, to stand under `"mean"`; None where
+        they are the expectation of the probabilities.
       system: name of what is measured.
       split: name of what it is measured on.
       bins: of the calibration error.
@@ -359,7 +362,10 @@ def evaluate_predictions(
     if P.ndim != 3:
         raise ValueError(f"probabilities must be [N, Q, levels], got {P.shape}")
     Y = _label_table(action_units, labels, P.shape[:2])
-    estimates = {"mean": P @ np.arange(P.shape[-1]), "mode": levels.mode(P)}
+    E = P @ np.arange(P.shape[-1]) if expected is None else np.asarray(expected, np.float64)
+    if E.shape != P.shape[:2]:
+        raise ValueError(f"expected levels are {list(E.shape)}, wanted {list(P.shape[:2])}")
+    estimates = {"mean": E, "mode": levels.mode(P)}
     per_au = {}
     for column, name in enumerate(action_units):
         y, p = Y[:, column], P[:, column]

@@ -15,7 +15,7 @@ from deepcoder_tf import files, levels
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.evaluation.metrics import AUMetrics, Metrics
 
-__all__ = ["metrics_table", "write_json", "write_predictions"]
+__all__ = ["metrics_table", "write_arrays", "write_json", "write_predictions"]
 
 CHUNK = 4096
 """Rows turned into text at a time; bounds the memory of a large split."""
@@ -101,6 +101,21 @@ def write_json(path: str | Path, document: dict[str, Any]) -> None:
     text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
     with files.replacing(path) as stream:
         stream.write(text + "\n")
+
+
+def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
+    """Writes named arrays as a compressed `.npz`, under a temporary name first; never a pickle.
+
+    Args:
+      path: the file.
+      **arrays: by name; of numbers or of fixed-width text.
+
+    Raises:
+      ValueError: an array of Python objects.
+      UserError: the operating system refused.
+    """
+    with files.replacing(path, "wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 def write_predictions(

@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from deepcoder_tf.config import Config
+from deepcoder_tf.action_units import LEVELS
+from deepcoder_tf.config import FEATURE_SYSTEMS, STACKS, Config
+from deepcoder_tf.datasets.landmarks import load_landmarks
 from deepcoder_tf.datasets.prepared import Index, dataset_info, load_index
 from deepcoder_tf.datasets.records import read_fold
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation import baselines, figures, metrics, tables
 from deepcoder_tf.experiment.monitor import decoded_codes, stack_parts
-from deepcoder_tf.models.deepcoder import DeepCoder, summarise_levels
+from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.models.system import System, summarise_levels
 from deepcoder_tf.preprocessing.scale import to_uint8, to_unit_range
 from deepcoder_tf.training.run import RunInfo, load_model
 from deepcoder_tf.types import Gaussian
@@ -24,6 +27,20 @@ __all__ = ["evaluate", "system_name"]
 
 BATCH = 64
 """Crops encoded at a time."""
+
+COMPONENTS = 200
+"""Principal components of the reference for systems without a code."""
+
+NAMES = {
+    "cnn": "CNN",
+    "or_cnn": "OR-CNN",
+    "vgg16": "VGG16",
+    "vogpae": "VO-GPAE",
+    "vae_dgp": "VAE-DGP",
+    "gp": "GP",
+    "sor": "SOR",
+    "mlr": "MLR",
+}
 
 SHOWN = 16
 """Faces in a picture of reconstructions."""
@@ -39,8 +56,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures a trained model on one split and writes what was found.
 
-    Writes `metrics.json`, `predictions.csv`, `reconstructions.png`, `latent_spaces.png` and
-    `reliability.png`.
+    Writes `metrics.json`, `predictions.csv`, `predictions.npz` and `reliability.png`; of a stack of
+    coders also `reconstructions.png` and `latent_spaces.png`.
 
     Args:
       model_dir: that `deepcoder-train` wrote.
@@ -63,13 +80,19 @@ def evaluate(
     index = load_index(data_dir, fold, split)
     if not len(index.rows):
         raise UserError(f"{data_dir}: the {split} split of fold {fold} has no frame with a face")
-    found = encode_split(model, data_dir, fold, split)
+    found = predict_split(model, data_dir, fold, split)
     quality = None
-    if len(model.coders) > 1:
+    if len(found.codes) > 1:
         quality = metrics.nlpd(found.codes[0].mean, *decoded_codes(model, found.codes))
     system = system_name(run.config)
     measured = metrics.evaluate_predictions(
-        run.action_units, index.labels, found.probabilities, quality, system=system, split=split
+        run.action_units,
+        index.labels,
+        found.probabilities,
+        quality,
+        expected=found.expected,
+        system=system,
+        split=split,
     )
     document = measured.to_json()
     systems = [measured]
@@ -88,41 +111,61 @@ def evaluate(
         labels=index.labels,
         probabilities=found.probabilities,
     )
+    tables.write_arrays(
+        output_dir / "predictions.npz",
+        probabilities=found.probabilities.astype(np.float32),
+        expected=found.expected.astype(np.float32),
+        labels=index.labels.astype(np.int8),
+        subjects=index.subjects,
+        rows=index.rows.astype(np.int64),
+    )
     draw(model, run, index, found, output_dir, measured.system)
     tables.write_json(output_dir / "metrics.json", document)
     return document
 
 
-class Encoded(NamedTuple):
-    """What a model makes of the frames of a split.
+class Predicted(NamedTuple):
+    """What a system makes of the frames of a split.
 
     Attributes:
       images: `[N, H, W, 1]` uint8, at the model's size.
-      codes: of each coder, `[N, D]`.
+      codes: of each coder, `[N, D]`; none where the system is no stack of coders.
       probabilities: `[N, Q, L]`.
+      expected: `[N, Q]` levels: the regression's where the system regresses them, otherwise the
+        expectation of the probabilities.
     """
 
     images: np.ndarray
     codes: list[Gaussian]
     probabilities: np.ndarray
+    expected: np.ndarray
 
 
-def encode_split(model: DeepCoder, data_dir: Path, fold: int, split: str) -> Encoded:
+def predict_split(model: System, data_dir: Path, fold: int, split: str) -> Predicted:
     """Streams a split through the model, from stored crops as prediction does."""
 
     @tf.function(reduce_retracing=True)
-    def run(crops: tf.Tensor) -> tuple[tf.Tensor, list[Gaussian], tf.Tensor]:
+    def run(crops: tf.Tensor, landmarks: tf.Tensor | None) -> Predicted:
         images = model.images(crops)
-        codes = model.encode(images)
-        stored = to_uint8(images)
-        levels = summarise_levels(model.level_probabilities(codes[-1]))
-        return stored, codes, levels["level_probabilities"]
+        codes = model.encode(images) if isinstance(model, DeepCoder) else []
+        found = model.predict(images, landmarks)
+        expected = summarise_levels(found.probabilities)["intensity"]
+        if found.regression is not None:
+            expected = tf.clip_by_value(found.regression.mean, 0.0, LEVELS - 1.0)
+        return Predicted(to_uint8(images), codes, found.probabilities, expected)
 
-    parts = [run(batch["crop"]) for batch in read_fold(data_dir, fold, split).batch(BATCH)]
-    return Encoded(
-        np.concatenate([images for images, _, _ in parts]),
-        stack_parts([codes for _, codes, _ in parts]),
-        np.concatenate([p for _, _, p in parts]),
+    points = load_landmarks(data_dir, fold, split) if model.needs_landmarks else None
+    parts, start = [], 0
+    for batch in read_fold(data_dir, fold, split).batch(BATCH):
+        crops = batch["crop"]
+        landmarks = None if points is None else tf.constant(points[start : start + len(crops)])
+        parts.append(run(crops, landmarks))
+        start += len(crops)
+    return Predicted(
+        np.concatenate([part.images for part in parts]),
+        stack_parts([part.codes for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.expected for part in parts]),
     )
 
 
@@ -145,31 +188,37 @@ def check_compatible(model_dir: Path, run: RunInfo, data_dir: Path, fold: int) -
 
 
 def linear_references(
-    model: DeepCoder,
+    model: System,
     run: RunInfo,
     data_dir: Path,
     fold: int,
     index: Index,
-    found: Encoded,
+    found: Predicted,
     split: str,
 ) -> list[metrics.Metrics]:
-    """Linear regression on Z0, and ridge on as many principal components of the same images."""
-    train = encode_split(model, data_dir, fold, "train")
-    validation = encode_split(model, data_dir, fold, "validation")
+    """Ridge on principal components of the images; of a stack also linear regression on its Z0."""
+    train = predict_split(model, data_dir, fold, "train")
+    validation = predict_split(model, data_dir, fold, "validation")
     labels = {s: load_index(data_dir, fold, s).labels for s in ("train", "validation")}
-    z0 = found.codes[0].mean
-    mlr = baselines.mlr(train.codes[0].mean, labels["train"]).predict(z0)
-    pca = baselines.ridge_pca(
-        train.images, labels["train"], validation.images, labels["validation"], z0.shape[1]
+    estimates, components = {}, COMPONENTS
+    if found.codes:
+        z0 = found.codes[0].mean
+        components = z0.shape[1]
+        estimates["mlr_z0"] = baselines.mlr(train.codes[0].mean, labels["train"]).predict(z0)
+    estimates["ridge_pca"] = baselines.ridge_pca(
+        train.images, labels["train"], validation.images, labels["validation"], components
     ).predict(found.images)
     return [
         metrics.evaluate_points(run.action_units, index.labels, p, system=name, split=split)
-        for name, p in (("mlr_z0", mlr), ("ridge_pca", pca))
+        for name, p in estimates.items()
     ]
 
 
 def system_name(config: Config) -> str:
-    """`2DC` for the paper's stack, otherwise the coders."""
+    """As the paper's Table 1 has it; a deeper stack is named by its coders."""
+    if config.system not in STACKS:
+        suffix = " (LBP)" if config.features == "lbp" and config.system in FEATURE_SYSTEMS else ""
+        return NAMES[config.system] + suffix
     kinds = "-".join(spec.kind for spec in config.stack)
     return {"conv-gp": "2DC", "conv-dense": "DCp"}.get(kinds, config.coders)
 
@@ -185,9 +234,13 @@ def file_names(folder: Path, rows: np.ndarray) -> list[str]:
 
 
 def draw(
-    model: DeepCoder, run: RunInfo, index: Index, found: Encoded, folder: Path, system: str
+    model: System, run: RunInfo, index: Index, found: Predicted, folder: Path, system: str
 ) -> None:
     """The pictures of an evaluation."""
+    table = metrics.reliability(found.probabilities, index.labels)
+    figures.reliability_diagram(folder / "reliability.png", {system: table})
+    if not isinstance(model, DeepCoder):
+        return
     shown = np.linspace(0, len(index.rows) - 1, min(SHOWN, len(index.rows))).astype(int)
     decoded = model.decode(tf.constant(found.codes[-1].mean[shown])).numpy()
     originals = to_unit_range(tf.constant(found.images[shown])).numpy()
@@ -206,5 +259,3 @@ def draw(
             index.labels[:, run.action_units.index(unit)],
             action_unit=unit,
         )
-    table = metrics.reliability(found.probabilities, index.labels)
-    figures.reliability_diagram(folder / "reliability.png", {system: table})

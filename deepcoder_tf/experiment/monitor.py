@@ -1,36 +1,32 @@
-"""What is watched while a model trains: validation subjects, the health of Z0, pictures, logs."""
+"""What is watched while a stack of coders trains: the health of Z0, the bound, pictures."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from deepcoder_tf import files
 from deepcoder_tf.evaluation import baselines, metrics
+from deepcoder_tf.experiment.watching import BATCH, Watch
 from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.models.system import System
 from deepcoder_tf.objectives import hierarchical_bound
 from deepcoder_tf.preprocessing.scale import to_unit_range
 from deepcoder_tf.training.data import Frames
-from deepcoder_tf.training.loop import Report
 from deepcoder_tf.training.run import RunInfo, load_model
-from deepcoder_tf.training.tensorboard import TensorBoard
+from deepcoder_tf.training.trainer import Report
 from deepcoder_tf.types import Gaussian
 
 __all__ = ["Monitor", "decoded_codes", "stack_parts"]
-
-BATCH = 64
-"""Images encoded at a time."""
 
 BOUND_IMAGES = 32
 """Validation images on which the hierarchical bound is watched."""
 
 
-class Monitor:
-    """Scores the model on validation subjects after every outer iteration and writes the logs.
+class Monitor(Watch):
+    """Watches a stack of coders; see `Watch`.
 
     Args:
       model: in training.
@@ -43,12 +39,9 @@ class Monitor:
     def __init__(
         self, model: DeepCoder, chosen: Frames, validation: Frames, folder: Path, run: RunInfo
     ) -> None:
-        self.model = model
+        super().__init__(model, validation, folder, run)
+        self.model: DeepCoder = model
         self.chosen = chosen
-        self.validation = validation
-        self.folder = folder
-        self.run = run
-        self.board = TensorBoard(folder / "log")
         self.predict = tf.function(self._predict, reduce_retracing=True)
         self.model_bound = tf.function(self._bound)
         self.pixels: float | None = None
@@ -65,7 +58,7 @@ class Monitor:
         images = np.asarray(self.validation.images[:: self.stride][:BOUND_IMAGES])
         return float(tf.reduce_mean(self.model_bound(tf.constant(images))))
 
-    def validate(self, model: DeepCoder, codes: list[Gaussian]) -> dict[str, float]:
+    def validate(self, model: System, codes: Sequence[Gaussian] = ()) -> dict[str, float]:
         """Scores on validation subjects, and the health of Z0.
 
         The health check compares ridge regression on Z0 with ridge regression on as many
@@ -79,23 +72,13 @@ class Monitor:
           `icc`, `mse`, `bound`, `ordinal_log_score`, `calibration_error`, `nlpd`,
           `health/ridge_z0`, `health/mlr_z0`, `health/ridge_pca`.
         """
+        del model
         found, probabilities = self.encode_validation()
-        units, labels = self.run.action_units, self.validation.labels
         z0 = found[0].mean
-        quality = metrics.nlpd(z0, *decoded_codes(model, found)) if len(model.coders) > 1 else None
-        scores = metrics.evaluate_predictions(
-            units, labels, probabilities, quality, split="validation"
-        ).mean
-        values: dict[str, Any] = {
-            "icc": scores.points["mean"].icc,
-            "mse": scores.points["mean"].mse,
-            "ordinal_log_score": scores.ordinal_log_score,
-            "calibration_error": scores.calibration_error,
-            "nlpd": quality,
-            "bound": self.bound(),
-            **self.health(codes, z0),
-        }
-        return {name: float(value) for name, value in values.items() if value is not None}
+        scores = self.scores(probabilities) | {"bound": self.bound(), **self.health(codes, z0)}
+        if len(self.model.coders) > 1:
+            scores["nlpd"] = metrics.nlpd(z0, *decoded_codes(self.model, found))
+        return scores
 
     def encode_validation(self) -> tuple[list[Gaussian], np.ndarray]:
         """Codes and level probabilities of the validation frames."""
@@ -105,7 +88,7 @@ class Monitor:
             parts.append(self.predict(tf.constant(images)))
         return stack_parts([codes for codes, _ in parts]), np.concatenate([p for _, p in parts])
 
-    def health(self, codes: list[Gaussian], z0: np.ndarray) -> dict[str, float]:
+    def health(self, codes: Sequence[Gaussian], z0: np.ndarray) -> dict[str, float]:
         """How well a line reads the labels off Z0, and off the pixels' principal components."""
         if not codes or len(codes[0].mean) < 2:
             return {}
@@ -131,19 +114,13 @@ class Monitor:
         return mean.points["mean"].icc or 0.0
 
     def report(self, report: Report) -> None:
-        """Writes one outer iteration to TensorBoard and to `history.jsonl`."""
-        scalars = {
-            **report.terms,
-            **{f"validation/{name}": value for name, value in report.validation.items()},
-        }
-        self.board.scalars(scalars, report.iteration)
+        """Adds reconstructions to what every system reports."""
+        super().report(report)
         images = to_unit_range(
             tf.constant(np.asarray(self.validation.images[:: 4 * self.stride][:8]))
         )
         decoded = self.model.decode(self.model.encode(images)[-1].mean)
         self.board.reconstructions(images.numpy(), decoded.numpy(), report.iteration)
-        line = {"iteration": report.iteration, "improved": report.improved, **scalars}
-        append_line(self.folder / "history.jsonl", line)
 
     @property
     def stride(self) -> int:
@@ -158,14 +135,6 @@ class Monitor:
         self.board.latents(
             codes, self.validation.subjects, self.validation.labels, self.run.action_units
         )
-
-
-def append_line(path: Path, content: dict[str, Any]) -> None:
-    """Adds an iteration to `history.jsonl`; one that is repeated after a kill replaces its own."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if json.loads(line)["iteration"] < content["iteration"]]
-    with files.replacing(path) as stream:
-        stream.write("\n".join([*kept, json.dumps(content)]) + "\n")
 
 
 def stack_parts(parts: list[list[Gaussian]]) -> list[Gaussian]:

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf.action_units import MISSING
-from deepcoder_tf.config import Config
+from deepcoder_tf.config import FEATURE_SYSTEMS, Config
 from deepcoder_tf.datasets.prepared import Index, dataset_info, load_index, mean_shape_of
-from deepcoder_tf.datasets.records import read_fold
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.experiment.frames import choose_subset, load_frames, select, used_labels
 from deepcoder_tf.experiment.monitor import Monitor
+from deepcoder_tf.experiment.watching import Watch
 from deepcoder_tf.models.deepcoder import DeepCoder
-from deepcoder_tf.preprocessing.scale import to_uint8
-from deepcoder_tf.training.balance import subset
-from deepcoder_tf.training.data import Frames, open_store, write_store
-from deepcoder_tf.training.loop import Algorithm1, Progress
-from deepcoder_tf.training.run import RunInfo, open_run
+from deepcoder_tf.models.feature_system import FeatureSystem
+from deepcoder_tf.models.registry import build_system
+from deepcoder_tf.training.registry import make_trainer
+from deepcoder_tf.training.run import RunInfo, load_model, open_run
+from deepcoder_tf.training.trainer import Progress
 
 __all__ = ["train"]
 
 log = logging.getLogger(__name__)
 
-BATCH = 64
-"""Crops turned into images at a time."""
-
 LIBRARIES = ("tensorflow", "tensorflow-probability", "keras", "numpy", "deepcoder-tf")
 
 
 def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
-    """Trains a stack of coders on one fold of a prepared folder, or goes on with a killed run.
+    """Trains a system on one fold of a prepared folder, or goes on with a killed run.
 
     Args:
       data_dir: folder that `deepcoder-prepare` wrote.
@@ -50,11 +48,13 @@ def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
     """
     info = dataset_info(data_dir)
     fold = info.fold(config.fold)
-    tf.keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_op_determinism()
     index = {split: load_index(data_dir, config.fold, split) for split in ("train", "validation")}
     check_trainable(data_dir, index, info.action_units)
-    chosen = choose_subset(index["train"], config)
+    extractor = trained_extractor(data_dir, model_dir, config)
+    tf.keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    labels, rows = used_labels(index["train"], config)
+    chosen = choose_subset(labels[rows], index["train"].subjects[rows], config)
     run = RunInfo(
         config=config,
         action_units=info.action_units,
@@ -65,18 +65,22 @@ def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
         versions={name: version_of(name) for name in LIBRARIES},
     )
     open_run(model_dir, run)
-    model = DeepCoder(config, len(info.action_units), len(chosen))
-    model.build()
-    frames = {
-        split: stored_frames(model, data_dir, model_dir, config.fold, split, index[split])
-        for split in index
-    }
-    monitor = Monitor(model, frames["train"].take(chosen), frames["validation"], model_dir, run)
-    algorithm = Algorithm1(
-        model, frames["train"], chosen, model_dir, monitor.validate, monitor.report
+    model = build_system(config, len(info.action_units), len(chosen))
+    if extractor is not None:
+        take_over(model, extractor, config)
+    frames = select(
+        load_frames(model, data_dir, model_dir, config.fold, "train", index["train"]), labels, rows
     )
-    progress = algorithm.fit()
-    monitor.finish()
+    validation = load_frames(
+        model, data_dir, model_dir, config.fold, "validation", index["validation"]
+    )
+    watch = (
+        Monitor(model, frames.take(chosen), validation, model_dir, run)
+        if isinstance(model, DeepCoder)
+        else Watch(model, validation, model_dir, run)
+    )
+    progress = make_trainer(model, frames, chosen, model_dir, watch.validate, watch.report).fit()
+    watch.finish()
     log.info(
         "%s: %s; iteration %d is kept (validation %s %.3f)",
         model_dir,
@@ -86,6 +90,36 @@ def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
         progress.best_score,
     )
     return progress
+
+
+def trained_extractor(data_dir: Path, model_dir: Path, config: Config) -> Path | None:
+    """The run of the cnn whose last layer a system of deep features sees; trained where needed."""
+    if config.system not in FEATURE_SYSTEMS or config.features != "deep":
+        return None
+    if config.features_from:
+        return Path(config.features_from)
+    folder = model_dir / "cnn"
+    log.info("%s: the cnn comes first, its last layer gives the features", folder)
+    train(data_dir, folder, dataclasses.replace(config, system="cnn"))
+    return folder
+
+
+def take_over(model: FeatureSystem, folder: Path, config: Config) -> None:
+    """Gives a system of deep features the weights of a trained cnn.
+
+    Raises:
+      UserError: no trained cnn is there, or one of another fold or size.
+    """
+    cnn, run = load_model(folder)
+    for name in ("fold", "image_height", "image_width", "cnn_features"):
+        mine, theirs = getattr(config, name), getattr(run.config, name)
+        if mine != theirs:
+            raise UserError(
+                f"--features_from={folder}: trained with --{name}={theirs}, this run has {mine}"
+            )
+    if run.config.system != "cnn":
+        raise UserError(f"--features_from={folder}: holds a {run.config.system}, wanted a cnn")
+    model.extractor.set_weights(cnn.trunk.get_weights())
 
 
 def check_trainable(data_dir: Path, index: dict[str, Index], action_units: tuple[str, ...]) -> None:
@@ -99,41 +133,6 @@ def check_trainable(data_dir: Path, index: dict[str, Index], action_units: tuple
     for column, name in enumerate(action_units):
         if not np.any(index["train"].labels[:, column] > 0):
             log.warning("%s: %s is never active in the training frames", data_dir, name)
-
-
-def choose_subset(index: Index, config: Config) -> np.ndarray:
-    """X_L: rows of labelled training frames, balanced in subjects and levels."""
-    if config.stack[-1].kind != "gp":
-        return np.empty(0, np.int64)
-    labelled = np.flatnonzero(np.any(index.labels != MISSING, axis=1))
-    rows = subset(
-        index.labels[labelled],
-        index.subjects[labelled],
-        min(config.gp_points, max(2, len(labelled) // 2)),
-        np.random.default_rng([config.seed, 0]),
-        config.balance_ess,
-        config.balance,
-    )
-    return labelled[rows]
-
-
-def stored_frames(
-    model: DeepCoder, data_dir: Path, model_dir: Path, fold: int, split: str, index: Index
-) -> Frames:
-    """The frames of a split with their images at the model's size, made once per run."""
-    shape = (model.config.image_height, model.config.image_width)
-    path = model_dir / "cache" / f"{split}.npy"
-    if not path.exists():
-        write_store(path, small_images(model, data_dir, fold, split), len(index.rows), shape)
-    return Frames(open_store(path), index.labels.astype(np.int32), index.subjects, index.rows)
-
-
-def small_images(model: DeepCoder, data_dir: Path, fold: int, split: str) -> Iterator[np.ndarray]:
-    """Equalised and resized images `[b, H, W, 1]` uint8, batch by batch."""
-    to_image = tf.function(model.images, reduce_retracing=True)
-    for batch in read_fold(data_dir, fold, split).batch(BATCH):
-        images = to_image(batch["crop"])
-        yield to_uint8(images).numpy()
 
 
 def version_of(name: str) -> str:

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import tensorflow as tf
 
-from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.coders.coder import Coder
 from deepcoder_tf.coders.conv_vae import ConvVAE
 from deepcoder_tf.coders.dense_vae import DenseVAE
+from deepcoder_tf.coders.gp_coder import GPCoder
+from deepcoder_tf.coders.sparse_vogpae import SparseVOGPAE
 from deepcoder_tf.coders.vogpae import VOGPAE
 from deepcoder_tf.config import Config
-from deepcoder_tf.preprocessing.scale import model_input
-from deepcoder_tf.types import Gaussian
+from deepcoder_tf.models.system import System
+from deepcoder_tf.types import Gaussian, LevelPrediction
 
-__all__ = ["DeepCoder", "build_coders", "summarise_levels"]
+__all__ = ["DeepCoder", "build_coders", "build_gp_coder"]
+
+
+def build_gp_coder(
+    config: Config, input_dims: int, latent_dim: int, outputs: int, points: int, name: str
+) -> GPCoder:
+    """The GP coder that a configuration names.
+
+    Args:
+      config: options; `gp=sparse` makes the one that trains on all frames.
+      input_dims: D0.
+      latent_dim: D1.
+      outputs: Q, number of action units.
+      points: frames that it owns: N_L, or the anchors of the sparse one.
+      name: of the layer.
+
+    Returns:
+      The coder.
+    """
+    options = {
+        "init": config.gp_init,
+        "lengthscale_factor": config.gp_lengthscale,
+        "expectation": config.expectation,
+        "z0_uncertainty": config.z0_uncertainty,
+        "tie_variance": config.tie_variance,
+        "seed": config.seed,
+        "name": name,
+    }
+    sizes = points, input_dims, latent_dim, outputs
+    if config.gp == "sparse":
+        inducing = min(config.gp_inducing_decoder, points)
+        return SparseVOGPAE(*sizes, inducing=inducing, **options)
+    return VOGPAE(*sizes, test_variance=config.test_variance, **options)
 
 
 def build_coders(config: Config, outputs: int, points: int) -> list[Coder]:
@@ -33,6 +64,8 @@ def build_coders(config: Config, outputs: int, points: int) -> list[Coder]:
     coders: list[Coder] = []
     for n, spec in enumerate(config.stack):
         above = coders[-1].latent_dim if coders else 0
+        bottom = coders and n == len(config.stack) - 1
+        head = config.bottom_head if bottom else config.label_head
         if spec.kind == "conv":
             coder: Coder = ConvVAE(
                 (config.image_height, config.image_width),
@@ -41,7 +74,7 @@ def build_coders(config: Config, outputs: int, points: int) -> list[Coder]:
                 config.kernel_size,
                 spec.latent_dim,
                 outputs,
-                config.label_head,
+                head,
                 config.dropout,
                 bool(config.pixel_path),
                 name=f"coder_{n}",
@@ -52,54 +85,19 @@ def build_coders(config: Config, outputs: int, points: int) -> list[Coder]:
                 config.dense_units,
                 spec.latent_dim,
                 outputs,
-                config.label_head,
+                head,
                 name=f"coder_{n}",
             )
         else:
-            coder = VOGPAE(
-                points,
-                above,
-                spec.latent_dim,
-                outputs,
-                init=config.gp_init,
-                lengthscale_factor=config.gp_lengthscale,
-                expectation=config.expectation,
-                z0_uncertainty=config.z0_uncertainty,
-                tie_variance=config.tie_variance,
-                test_variance=config.test_variance,
-                seed=config.seed,
-                name=f"coder_{n}",
+            coder = build_gp_coder(
+                config, above, spec.latent_dim, outputs, points, name=f"coder_{n}"
             )
         coders.append(coder)
     return coders
 
 
-def summarise_levels(probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Everything that is said of an action unit, from one distribution over its levels.
-
-    Presence is P(y >= 1) > 1/2, that is, the median level is not 0; the expected intensity is then
-    above 1/2, so that presence and intensity cannot contradict each other.
-
-    Args:
-      probabilities: `[B, Q, L]`, rows that sum to 1.
-
-    Returns:
-      `intensity` `[B, Q]` expected level, `presence` `[B, Q]` int32, `standard_deviation` `[B, Q]`
-      in levels, `level_probabilities` `[B, Q, L]`.
-    """
-    levels = tf.range(LEVELS, dtype=probabilities.dtype)
-    intensity = tf.linalg.matvec(probabilities, levels)
-    spread = tf.square(levels - intensity[..., tf.newaxis])
-    return {
-        "intensity": intensity,
-        "presence": tf.cast(probabilities[..., 0] < 0.5, tf.int32),
-        "standard_deviation": tf.sqrt(tf.reduce_sum(probabilities * spread, axis=-1)),
-        "level_probabilities": probabilities,
-    }
-
-
 @keras.saving.register_keras_serializable("deepcoder_tf")
-class DeepCoder(keras.layers.Layer):
+class DeepCoder(System):
     """The stack: X -> Z0 -> ... -> ZN -> levels, and back up to X.
 
     Args:
@@ -111,20 +109,13 @@ class DeepCoder(keras.layers.Layer):
     """
 
     def __init__(self, config: Config | dict, outputs: int, points: int, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.config = config if isinstance(config, Config) else Config.from_mapping(config)
-        self.outputs = outputs
-        self.points = points
+        super().__init__(config, outputs, points, **kwargs)
         self.coders = build_coders(self.config, outputs, points)
 
     def build(self, input_shape=None) -> None:
         """Creates every weight of every coder."""
         for coder in self.coders:
             coder.build(None)
-
-    def images(self, crops: tf.Tensor) -> tf.Tensor:
-        """Aligned crops `[B, 240, 160, 1]` uint8 to the model's input, equalised and resized."""
-        return model_input(crops, self.config.image_height, self.config.image_width)
 
     def encode(self, images: tf.Tensor) -> list[Gaussian]:
         """q(Z0|X), q(Z1|Z0), ...; each coder sees the mean of the code above it."""
@@ -146,23 +137,7 @@ class DeepCoder(keras.layers.Layer):
         p = tf.cast(self.coders[-1].level_probabilities(code), tf.float32)
         return p / tf.reduce_sum(p, axis=-1, keepdims=True)
 
-    def call(self, crops: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Intensities and their uncertainty.
-
-        Args:
-          crops: `[B, 240, 160, 1]` uint8 grey aligned crops.
-
-        Returns:
-          As `summarise_levels`.
-        """
-        code = self.encode(self.images(crops))[-1]
-        return summarise_levels(self.level_probabilities(code))
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "config": dataclasses.asdict(self.config),
-            "outputs": self.outputs,
-            "points": self.points,
-        }
+    def predict(self, images: tf.Tensor, landmarks: tf.Tensor | None = None) -> LevelPrediction:
+        """The levels as the last coder reads them off its code."""
+        del landmarks
+        return LevelPrediction(self.level_probabilities(self.encode(images)[-1]))

@@ -4,34 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf import files
 
-__all__ = ["Frames", "batches", "open_store", "write_store"]
+__all__ = ["Frames", "RowView", "batches", "open_store", "write_store"]
+
+
+class RowView:
+    """Some rows of an array on disk, without a copy; indexed like the array itself.
+
+    Args:
+      array: `[N, ...]`.
+      rows: which rows are seen, in order.
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self.array, self.rows = array, rows
+        self.dtype = array.dtype
+        self.shape = (len(rows), *array.shape[1:])
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.array[self.rows[index]]
 
 
 class Frames(NamedTuple):
     """Frames of one split, row by row.
 
     Attributes:
-      images: `[N, H, W, 1]` uint8, equalised and resized; usually a memory map.
+      images: `[N, H, W, 1]` uint8, equalised and resized; usually a memory map,
+        or some rows of one.
       labels: `[N, Q]` int32, -1 where missing.
       subjects: `[N]` names.
       rows: `[N]` int64 rows of `frames.csv`.
+      landmarks: `[N, 49, 2]` float32, registered, crop pixels (x, y); None where no system asks.
     """
 
     images: np.ndarray
     labels: np.ndarray
     subjects: np.ndarray
     rows: np.ndarray
+    landmarks: np.ndarray | None = None
 
     def take(self, index: np.ndarray) -> Frames:
         """The frames at `index`, copied into memory."""
-        return Frames(*(np.asarray(part[index]) for part in self))
+        images, labels, subjects, rows, landmarks = self
+        chosen = None if landmarks is None else landmarks[index]
+        return Frames(
+            np.asarray(images[index]), labels[index], subjects[index], rows[index], chosen
+        )
 
 
 def write_store(

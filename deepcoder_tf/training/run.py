@@ -18,7 +18,8 @@ from typing import Any
 
 from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.models.registry import build_system
+from deepcoder_tf.models.system import System
 from deepcoder_tf.training.checkpoints import Checkpoints, write_json
 
 __all__ = ["RunInfo", "load_model", "open_run", "read_run"]
@@ -104,7 +105,7 @@ def open_run(folder: Path, info: RunInfo) -> None:
             )
 
 
-def load_model(folder: Path) -> tuple[DeepCoder, RunInfo]:
+def load_model(folder: Path) -> tuple[System, RunInfo]:
     """The chosen model of a finished (or stopped) run.
 
     Args:
@@ -117,7 +118,6 @@ def load_model(folder: Path) -> tuple[DeepCoder, RunInfo]:
       UserError: no run, or no chosen model in it yet.
     """
     info = read_run(folder)
-    model = DeepCoder(info.config, len(info.action_units), info.points)
-    model.build()
+    model = build_system(info.config, len(info.action_units), info.points)
     Checkpoints.load_model(folder, model)
     return model, info

@@ -9,7 +9,8 @@ import tensorflow as tf
 from deepcoder_tf import levels
 from deepcoder_tf.coders import VOGPAE, ConvVAE, DenseVAE
 from deepcoder_tf.config import Config
-from deepcoder_tf.models.deepcoder import DeepCoder, build_coders, summarise_levels
+from deepcoder_tf.models.deepcoder import DeepCoder, build_coders
+from deepcoder_tf.models.system import summarise_levels
 
 SIZES = {
     "image_height": 24,

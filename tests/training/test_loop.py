@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,7 +18,9 @@ from tqdm import tqdm
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.training.checkpoints import Checkpoints
-from deepcoder_tf.training.loop import Algorithm1, RowView
+from deepcoder_tf.training.data import RowView
+from deepcoder_tf.training.loop import Algorithm1
+from deepcoder_tf.training.step import learning_rate_at
 from deepcoder_tf.types import Gaussian
 from tests.training.tiny_run import RANDOM, TINY, algorithm
 
@@ -160,13 +163,13 @@ def test_the_total_of_the_progress_bar_is_the_number_of_steps(tmp_path):
     run = algorithm(tmp_path, coders="conv:4,dense:3", init_epochs=2, epochs_per_iteration=3)
     calls = record_steps(run)
     run.fit()
-    assert len(calls) == run.total_steps() == run.bar.n
+    assert len(calls) == run.steps_until(run.config.iterations - 1) == run.bar.n
 
 
 def test_the_learning_rate_falls_linearly_after_the_initial_run(tmp_path):
     options = {"coders": "conv:4", "learning_rate_end": 0.1, "iterations": 5}
     run = algorithm(tmp_path, **options)
-    found = [run.learning_rate(iteration) for iteration in range(-1, 5)]
+    found = [learning_rate_at(run.config, iteration) for iteration in range(-1, 5)]
     np.testing.assert_allclose(found, 0.01 * np.array([1, 1, 0.775, 0.55, 0.325, 0.1]))
     run.fit()
     assert run.steps[0].optimizer.learning_rate.numpy() == pytest.approx(0.001)
@@ -177,6 +180,33 @@ def test_rows_of_an_array_are_seen_without_a_copy():
     view = RowView(array, np.array([7, 1, 4]))
     assert view.shape == (3, 2) and view.dtype == array.dtype
     np.testing.assert_array_equal(view[np.array([2, 0])], array[[4, 7]])
+
+
+def test_a_sparse_gp_trains_on_all_frames_and_is_anchored_at_its_own(tmp_path):
+    run = algorithm(tmp_path, gp="sparse", iterations=2, gp_steps=12)
+    calls = record_steps(run)
+    ties, tie = [], run.tie
+    run.tie = lambda: (tie(), ties.append(run.codes[1]))
+    run.fit()
+    assert len(run.rest) == 48 and len(run.subset) == 12
+    seen = np.concatenate([call["index"] for call in calls if call["coder"] == 1])
+    assert len(set(seen)) == 48
+    assert ties[-1].shape == (48, 2)
+    sparse = run.model.coders[1]
+    z0 = run.propagate(run.subset, 1)[0]
+    expected = (z0.mean - z0.mean.mean(0)) / np.sqrt(z0.mean.var(0) + z0.var.mean(0))
+    np.testing.assert_allclose(sparse.Z0, expected, atol=1e-5)
+
+
+def test_a_gp_coder_has_an_optimizer_and_a_pace_of_its_own(tmp_path):
+    options = {"gp_optimizer": "sgd", "gp_learning_rate": 0.2, "gp_block": 10}
+    for gp, batch, steps in (("minibatch", 10, 1), ("exact", 16, 1), ("sparse", 10, 4)):
+        run = algorithm(tmp_path, gp=gp, **options)
+        assert isinstance(run.steps[1].optimizer, keras.optimizers.SGD)
+        assert float(run.steps[1].optimizer.learning_rate) == pytest.approx(0.2)
+        assert run.batch_size(1) == batch and run.steps_in(1, 0) == steps
+        assert run.steps_in(1, -1) == TINY["gp_init_steps"]
+        assert run.schedule(1, 0, len(run.rows(1))).shape == (steps, batch)
 
 
 # The end ------------------------------------------------------------------------------------------
@@ -304,20 +334,21 @@ def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path):
+@pytest.mark.parametrize("gp", ["minibatch", "sparse"])
+def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path, gp):
     tf.config.experimental.enable_op_determinism()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
     killed = tmp_path / "killed"
-    command = [sys.executable, "-m", "tests.training.tiny_run", str(killed), "2"]
+    command = [sys.executable, "-m", "tests.training.tiny_run", str(killed), "2", gp]
     process = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr.decode()[-2000:]
     told = [json.loads(line) for line in (killed / "history.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in told] == [0, 1, 2]
 
     whole_reports, reports = [], []
-    whole = algorithm(tmp_path / "whole", report=whole_reports.append, **RANDOM)
+    whole = algorithm(tmp_path / "whole", report=whole_reports.append, gp=gp, **RANDOM)
     whole_progress = whole.fit()
-    resumed = algorithm(killed, report=reports.append, **RANDOM)
+    resumed = algorithm(killed, report=reports.append, gp=gp, **RANDOM)
     progress = resumed.fit()
 
     assert [r.iteration for r in reports] == [2, 3]

@@ -1,6 +1,6 @@
 """A run of Algorithm 1 that takes seconds, in this process or as a program that kills itself.
 
-    python -m tests.training.tiny_run FOLDER KILL_AT
+    python -m tests.training.tiny_run FOLDER KILL_AT [GP]
 
 trains in FOLDER and kills itself while iteration KILL_AT is being reported, that is, after its
 steps and before they are saved.
@@ -23,7 +23,8 @@ from deepcoder_tf.config import Config
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.training.balance import subset
 from deepcoder_tf.training.data import Frames
-from deepcoder_tf.training.loop import Algorithm1, Report
+from deepcoder_tf.training.loop import Algorithm1
+from deepcoder_tf.training.trainer import Report
 
 __all__ = ["ACTION_UNITS", "RANDOM", "TINY", "algorithm", "frames"]
 
@@ -38,6 +39,8 @@ TINY: dict[str, Any] = {
     "kernel_size": 3,
     "gp_points": 16,
     "gp_block": 8,
+    "gp_inducing": 12,
+    "gp_inducing_decoder": 6,
     "gp_init_steps": 4,
     "init_epochs": 1,
     "iterations": 4,
@@ -62,6 +65,7 @@ def frames(count: int = 48) -> Frames:
         labels=levels.astype(np.int32),
         subjects=np.repeat(["a", "b", "c"], -(-count // 3))[:count],
         rows=np.arange(count),
+        landmarks=rng.uniform(20, 140, (count, 49, 2)).astype(np.float32),
     )
 
 
@@ -75,7 +79,8 @@ def algorithm(folder: Path, **options: Any) -> Algorithm1:
     points = np.empty(0, np.int64)
     if config.stack[-1].kind == "gp":
         rng = np.random.default_rng([config.seed, 0])
-        points = subset(data.labels, data.subjects, config.gp_points, rng)
+        count = config.gp_inducing if config.gp == "sparse" else config.gp_points
+        points = subset(data.labels, data.subjects, count, rng)
     model = DeepCoder(config, ACTION_UNITS, len(points))
     model.build()
     return Algorithm1(model, data, points, folder, score, report)
@@ -90,7 +95,7 @@ def validate(model: DeepCoder, codes) -> dict[str, float]:
     }
 
 
-def main(folder: Path, kill_at: int) -> None:
+def main(folder: Path, kill_at: int, gp: str = "minibatch") -> None:
     """Trains and dies."""
     tf.config.experimental.enable_op_determinism()
 
@@ -101,8 +106,8 @@ def main(folder: Path, kill_at: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     folder.mkdir(parents=True)
-    algorithm(folder, report=report, **RANDOM).fit()
+    algorithm(folder, report=report, gp=gp, **RANDOM).fit()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
