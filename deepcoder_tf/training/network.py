@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf.action_units import MISSING
+from deepcoder_tf.errors import UserError
 from deepcoder_tf.models.network import Network
 from deepcoder_tf.training.augmentation import make_prepare
 from deepcoder_tf.training.averages import epoch_means
@@ -86,6 +87,8 @@ class NetworkTrainer(Trainer):
         )
         super().__init__(model, folder, validate, report, {"optimizer": optimizer})
         rows = np.flatnonzero(np.any(frames.labels != MISSING, axis=1))
+        if not len(rows):
+            raise UserError("no training frame has a label; look at the labels of the data set")
         self.network = model
         self.labels = frames.labels[rows]
         self.images = RowView(frames.images, rows)

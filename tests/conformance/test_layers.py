@@ -5,6 +5,7 @@ A class without a case here fails the suite.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -24,6 +25,10 @@ from deepcoder_tf.coders.label_head import LabelHead
 from deepcoder_tf.config import Config
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
 from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.models.facs_network import FACSNetwork, facs_trunk
+from deepcoder_tf.models.network import Network
+from deepcoder_tf.models.rank_head import RankHead
+from deepcoder_tf.models.vgg16 import VGG16Network
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.types import Gaussian
 
@@ -138,6 +143,33 @@ def deep_coder_loss(model: DeepCoder) -> tf.Tensor:
     return first + tf.cast(coder_loss(Z, 2)(model.coders[1]), tf.float32)
 
 
+NETWORK = dataclasses.replace(
+    SMALL,
+    image_height=24,
+    image_width=16,
+    cnn_filters=(3, 2, 4),
+    cnn_kernels=(3, 3, 2),
+    cnn_pools=(1, 0, 1),
+    cnn_features=8,
+    vgg16_side=32,
+    vgg16_units=24,
+)
+
+
+def network(kind: type[Network], system: str) -> Network:
+    """A whole network."""
+    model = kind(dataclasses.replace(NETWORK, system=system), 2)
+    model.build()
+    return model
+
+
+def network_loss(model: Network) -> tf.Tensor:
+    """The penalised cross-entropy of a batch."""
+    images = tf.constant(normal(16, 24, 16, 1, seed=2))
+    log_prob = model.log_prob(images, tf.constant(levels(16, 2)), tf.constant([1, 2]))
+    return model.penalty() - tf.reduce_sum(log_prob)
+
+
 def random_crops(count: int) -> np.ndarray:
     """Blurred noise, uint8 `[count, 240, 160, 1]`."""
     coarse = np.random.default_rng(5).integers(0, 256, (count, 12, 8, 1))
@@ -178,6 +210,31 @@ GP = {
     "raw_first": (2,),
     "raw_gaps": (2, 4),
 }
+TRUNK = {
+    "convolution_0/kernel": (3, 3, 1, 3),
+    "convolution_0/bias": (3,),
+    "convolution_1/kernel": (3, 3, 3, 2),
+    "convolution_1/bias": (2,),
+    "convolution_2/kernel": (2, 2, 2, 4),
+    "convolution_2/bias": (4,),
+    "dense/kernel": (6 * 4 * 4, 8),
+    "dense/bias": (8,),
+}
+VGG16_FILTERS = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
+
+
+def vgg16_convolutions() -> dict[str, tuple[int, ...]]:
+    """The thirteen convolutions of configuration D."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    channels = 3
+    for block, filters in enumerate(VGG16_FILTERS, start=1):
+        for number, count in enumerate(filters, start=1):
+            name = f"block{block}_conv{number}"
+            shapes |= {f"{name}/kernel": (3, 3, channels, count), f"{name}/bias": (count,)}
+            channels = count
+    return shapes
+
+
 GP_CONSTANT = {
     "lengthscale0": (),
     "lengthscale1": (),
@@ -298,6 +355,61 @@ CASES = {
         trainable=GP,
         constant=GP_CONSTANT,
     ),
+    "RankHead": Case(
+        make=lambda: built(RankHead(2), 3),
+        inputs={"z": normal(BATCH, 3)},
+        predict=lambda layer, z: {"p": layer.probabilities(z)},
+        loss=lambda layer: -tf.reduce_sum(layer.log_prob(normal(7, 3), levels(7, 2))),
+        trainable={"W": (3, 10), "bias": (10,)},
+        constant={"importance": (2, 5)},
+    ),
+    "FACSTrunk": Case(
+        make=lambda: built(facs_trunk(NETWORK)),
+        inputs={"images": normal(BATCH, 24, 16, 1)},
+        predict=lambda layer, images: {"features": layer.features(images)},
+        loss=lambda layer: tf.reduce_sum(layer.features(normal(BATCH, 24, 16, 1))),
+        trainable=TRUNK,
+        constant={},
+    ),
+    "FACSNetwork": Case(
+        make=lambda: network(FACSNetwork, "cnn"),
+        inputs={"crops": random_crops(BATCH)},
+        predict=lambda model, crops: model(crops),
+        loss=network_loss,
+        trainable={
+            **{f"trunk/{name}": shape for name, shape in TRUNK.items()},
+            "head/W": (8, 12),
+            "head/bias": (12,),
+        },
+        constant={},
+    ),
+    "FACSNetwork-or_cnn": Case(
+        make=lambda: network(FACSNetwork, "or_cnn"),
+        inputs={"crops": random_crops(BATCH)},
+        predict=lambda model, crops: model(crops),
+        loss=network_loss,
+        trainable={
+            **{f"trunk/{name}": shape for name, shape in TRUNK.items()},
+            "head/W": (8, 10),
+            "head/bias": (10,),
+        },
+        constant={"head/importance": (2, 5)},
+    ),
+    "VGG16Network": Case(
+        make=lambda: network(VGG16Network, "vgg16"),
+        inputs={"crops": random_crops(BATCH)},
+        predict=lambda model, crops: model(crops),
+        loss=network_loss,
+        trainable={
+            "fc1/kernel": (512, 24),
+            "fc1/bias": (24,),
+            "fc2/kernel": (24, 24),
+            "fc2/bias": (24,),
+            "head/W": (24, 12),
+            "head/bias": (12,),
+        },
+        constant=vgg16_convolutions(),
+    ),
     "DeepCoder": Case(
         make=deep_coder,
         inputs={"crops": random_crops(BATCH)},
@@ -367,6 +479,7 @@ def input_shape_of(layer: keras.layers.Layer) -> tuple[int, ...]:
         GaussianHead: (3,),
         LabelHead: (3,),
         PooledConv2D: (5, 6, 2),
+        RankHead: (3,),
         UpsampleConv2D: (4, 6, 2),
     }
     return shapes.get(type(layer), ())
