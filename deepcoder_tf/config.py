@@ -203,7 +203,9 @@ class Config:
     gp_points: int = option(
         5000, "frames in X_L, the subset that the GP is trained on", low=8, high=20000
     )
-    gp_block: int = option(500, "frames in a block of the minibatch GP or a batch of the sparse GP", low=4, high=20000)
+    gp_block: int = option(
+        500, "frames in a block of the minibatch GP or a batch of the sparse GP", low=4, high=20000
+    )
     gp_inducing: int = option(
         512, "inducing frames of the encoder of the sparse GP", low=4, high=20000
     )

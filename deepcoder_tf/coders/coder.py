@@ -20,8 +20,8 @@ class Coder(keras.layers.Layer, abc.ABC):
 
     Attributes:
       latent_dim: D_n.
-      max_points: None where the coder trains on X_R, all frames; a number where it trains on X_L,
-        a subset of at most so many frames which it owns by row.
+      max_points: None where the coder trains on X_R; a number where it trains on X_L, a subset of
+        at most so many frames which it owns by row.
       input_dims: number of input dimensions, by which its bound is divided for the optimizer.
     """
 
@@ -73,7 +73,8 @@ class Coder(keras.layers.Layer, abc.ABC):
         """Takes the coder's own training points before an epoch; nothing for parametric coders.
 
         Args:
-          z_in: q(Z_{n-1}) at the rows it owns, `[N, D_{n-1}]`.
+          z_in: q(Z_{n-1}) at the rows it owns, `[N, D_{n-1}]`: all of X_L, or the anchors in X_R of
+            a sparse Gaussian process.
           labels: `[N, Q]`.
           first: True once, when parameters are to be initialised from the points.
         """
@@ -82,7 +83,7 @@ class Coder(keras.layers.Layer, abc.ABC):
         """Recomputes what prediction needs after an epoch; nothing for parametric coders."""
 
     def penalty(self) -> tf.Tensor:
-        """Negative log prior of the weights, once per data set, in nats."""
+        """What the bound pays once per data set for its weights, in nats."""
         return tf.zeros((), self.compute_dtype)
 
     def tied_prior(self, code: tf.Tensor) -> Gaussian:

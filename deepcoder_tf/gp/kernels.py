@@ -22,6 +22,7 @@ __all__ = [
     "DEAD_KERNEL",
     "check_alive",
     "covariance",
+    "data_kernel_matrix",
     "kernel_matrix",
     "max_off_diagonal",
     "median_lengthscale",
@@ -112,6 +113,55 @@ def _correlation(U: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tens
         return tf.matmul(H, U) - tf.reduce_sum(H, axis=1, keepdims=True) * U
 
     return R, grad
+
+
+@check_shapes(
+    "amplitude_variance: []",
+    "lengthscales: [D]",
+    "X: [N, D]",
+    "X2: [M, D]",
+    "return: [N, M]",
+)
+def data_kernel_matrix(
+    amplitude_variance: tf.Tensor, lengthscales: tf.Tensor, X: tf.Tensor, X2: tf.Tensor
+) -> tf.Tensor:
+    """k(X, X2) of inputs that are data: no gradient reaches them, and that to ℓ is one GEMM.
+
+    Args:
+      amplitude_variance: scalar a.
+      lengthscales: ℓ, positive.
+      X: inputs.
+      X2: other inputs.
+
+    Returns:
+      `[N, M]`, the values of `kernel_matrix`.
+    """
+    centre = tf.reduce_mean(X2, axis=0)
+    x, y = tf.stop_gradient(X - centre), tf.stop_gradient(X2 - centre)
+    return amplitude_variance * _data_correlation(x, y)(1.0 / lengthscales)
+
+
+def _data_correlation(x: tf.Tensor, y: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function 1/ℓ -> R, R_ij = exp(-½ Σ_d (x_id - y_jd)² / ℓ_d²)."""
+
+    @tf.custom_gradient
+    def function(inverse: tf.Tensor) -> tuple:
+        u, v = x * inverse, y * inverse
+        exponent = (
+            tf.matmul(u, v, transpose_b=True) - _half_norms(u)[:, tf.newaxis] - _half_norms(v)
+        )
+        R = tf.exp(tf.minimum(exponent, 0.0))
+
+        def grad(G: tf.Tensor) -> tf.Tensor:
+            # With H = G ∘ R:  -1/ℓ_d Σ_ij H_ij (x_id - y_jd)², multiplied out.
+            H = G * R
+            squares = tf.linalg.matvec(tf.square(x), tf.reduce_sum(H, axis=1), transpose_a=True)
+            squares += tf.linalg.matvec(tf.square(y), tf.reduce_sum(H, axis=0), transpose_a=True)
+            return inverse * (2.0 * tf.reduce_sum(x * tf.matmul(H, y), axis=0) - squares)
+
+        return R, grad
+
+    return function
 
 
 @check_shapes(

@@ -12,10 +12,17 @@ import tensorflow as tf
 from check_shapes import check_shapes
 
 from deepcoder_tf.gp.kernels import covariance, kernel_matrix
-from deepcoder_tf.gp.leave_one_out import factorise, loo_predictions
+from deepcoder_tf.gp.leave_one_out import Factors, factorise, loo_predictions
 from deepcoder_tf.numerics import relative_jitter
 
-__all__ = ["MAX_JITTER", "FrozenPosterior", "freeze", "predict", "propagated_variance"]
+__all__ = [
+    "MAX_JITTER",
+    "FrozenPosterior",
+    "factorise_with_jitter",
+    "freeze",
+    "predict",
+    "propagated_variance",
+]
 
 MAX_JITTER = 1e-2
 """Relative to the kernel's variance: more would no longer be the model that was trained."""
@@ -31,6 +38,8 @@ class FrozenPosterior(NamedTuple):
       amplitude_variance: scalar a.
       lengthscales: `[D]`.
       noise_variance: scalar, all that stands on the diagonal of C beyond a.
+      spread: `[N, N]`, a square root R of what uncertain targets add to the variance, ‖R k‖²;
+        None where the targets are known.
     """
 
     inputs: tf.Tensor
@@ -39,6 +48,40 @@ class FrozenPosterior(NamedTuple):
     amplitude_variance: tf.Tensor
     lengthscales: tf.Tensor
     noise_variance: tf.Tensor
+    spread: tf.Tensor | None = None
+
+
+@check_shapes("amplitude_variance: []", "lengthscales: [D]", "noise_variance: []", "inputs: [N, D]")
+def factorise_with_jitter(
+    amplitude_variance: tf.Tensor,
+    lengthscales: tf.Tensor,
+    noise_variance: tf.Tensor,
+    inputs: tf.Tensor,
+) -> tuple[Factors, tf.Tensor]:
+    """Factors of the covariance, with as much jitter as that takes.
+
+    The first try is the model itself. Where rounding makes its covariance indefinite, jitter grows
+    tenfold until it is not. Eager only, because how often it tries depends on values.
+
+    Args:
+      amplitude_variance: scalar a.
+      lengthscales: in units of the inputs.
+      noise_variance: scalar σ², as in `kernels.covariance`.
+      inputs: of the process.
+
+    Returns:
+      The factors of C, and what now stands on its diagonal beyond a.
+
+    Raises:
+      ValueError: if the covariance is not positive definite with a jitter of `MAX_JITTER` a.
+    """
+    C = covariance(amplitude_variance, lengthscales, noise_variance, inputs)
+    jitter = 0.0
+    while not bool((factors := factorise(C, jitter * amplitude_variance)).ok):
+        jitter = 10.0 * (jitter or relative_jitter(inputs.dtype))
+        if jitter > MAX_JITTER * (1.0 + 1e-6):
+            raise ValueError(_indefinite(amplitude_variance, lengthscales, noise_variance))
+    return factors, noise_variance + jitter * amplitude_variance
 
 
 @check_shapes(
@@ -57,9 +100,8 @@ def freeze(
 ) -> tuple[FrozenPosterior, tuple[tf.Tensor, tf.Tensor]]:
     """Factorises the covariance once and keeps what prediction needs.
 
-    The first try is the model itself. Where rounding makes its covariance indefinite, jitter grows
-    tenfold until it is not, and then counts in the predicted variance too. Eager only, because how
-    often it tries depends on values.
+    Where rounding makes it indefinite, the jitter that cures it counts in the predicted variance
+    too. Eager only.
 
     Args:
       amplitude_variance: scalar a, in squared units of the targets.
@@ -74,19 +116,16 @@ def freeze(
     Raises:
       ValueError: if the covariance is not positive definite with a jitter of `MAX_JITTER` a.
     """
-    C = covariance(amplitude_variance, lengthscales, noise_variance, inputs)
-    jitter = 0.0
-    while not bool((factors := factorise(C, jitter * amplitude_variance)).ok):
-        jitter = 10.0 * (jitter or relative_jitter(inputs.dtype))
-        if jitter > MAX_JITTER * (1.0 + 1e-6):
-            raise ValueError(_indefinite(amplitude_variance, lengthscales, noise_variance))
+    factors, noise_variance = factorise_with_jitter(
+        amplitude_variance, lengthscales, noise_variance, inputs
+    )
     posterior = FrozenPosterior(
         inputs=inputs,
         alpha=tf.matmul(factors.P, targets),
         L_inv=factors.L_inv,
         amplitude_variance=amplitude_variance,
         lengthscales=lengthscales,
-        noise_variance=noise_variance + jitter * amplitude_variance,
+        noise_variance=noise_variance,
     )
     return posterior, loo_predictions(factors, targets)
 
@@ -107,7 +146,7 @@ def _indefinite(
 def predict(posterior: FrozenPosterior, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and variance of a noisy output at new inputs.
 
-        mean = k α,   var = a + σ² - ‖L⁻¹ k‖²
+        mean = k α,   var = a + σ² - ‖L⁻¹ k‖² [ + ‖R k‖² ]
 
     Args:
       posterior: from `freeze`.
@@ -120,7 +159,10 @@ def predict(posterior: FrozenPosterior, x: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     k = kernel_matrix(p.amplitude_variance, p.lengthscales, x, p.inputs)
     explained = tf.reduce_sum(tf.square(tf.matmul(k, p.L_inv, transpose_b=True)), axis=1)
     # Rounding may explain a little more than there is.
-    return tf.matmul(k, p.alpha), p.noise_variance + tf.nn.relu(p.amplitude_variance - explained)
+    var = p.noise_variance + tf.nn.relu(p.amplitude_variance - explained)
+    if p.spread is not None:
+        var += tf.reduce_sum(tf.square(tf.matmul(k, p.spread, transpose_b=True)), axis=1)
+    return tf.matmul(k, p.alpha), var
 
 
 @check_shapes("x: [B, D]", "target_var: [N, K]", "return: [B, K]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -34,7 +36,7 @@ def build_gp_coder(
     Returns:
       The coder.
     """
-    options = {
+    options: dict[str, Any] = {
         "init": config.gp_init,
         "lengthscale_factor": config.gp_lengthscale,
         "expectation": config.expectation,

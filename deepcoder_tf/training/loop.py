@@ -119,9 +119,7 @@ class Algorithm1(Trainer):
             z_in = self.propagate(rows, n)[-1]
             parts["mean"], parts["var"] = z_in.mean, z_in.var
             own = np.isin(rows, self.subset)
-            coder.observe(
-                Gaussian(z_in.mean[own], z_in.var[own]), labels[own], first=iteration < 0
-            )
+            coder.observe(Gaussian(z_in.mean[own], z_in.var[own]), labels[own], first=iteration < 0)
         if not self.is_gp(n):
             step.optimizer.learning_rate.assign(learning_rate_at(self.config, iteration))
         code = self.codes[n + 1] if n + 1 < len(self.codes) else None

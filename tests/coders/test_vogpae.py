@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcoder_tf.coders.vogpae import CALIBRATION_RANGE, VOGPAE
+from deepcoder_tf.coders.gp_coder import CALIBRATION_RANGE
+from deepcoder_tf.coders.vogpae import VOGPAE
 from deepcoder_tf.evaluation.metrics import icc31
 from deepcoder_tf.likelihoods.gaussian import kl_diagonal
 from deepcoder_tf.types import Gaussian
@@ -354,7 +355,7 @@ def test_the_median_distance_starts_the_kernel_alive():
 def test_a_lengthscale_of_one_in_many_dimensions_is_told_to_be_dead(monkeypatch):
     z, labels = wide_problem()
     one = tf.constant(1.0, tf.float64)
-    monkeypatch.setattr("deepcoder_tf.coders.vogpae.median_lengthscale", lambda X: one)
+    monkeypatch.setattr("deepcoder_tf.coders.gp_coder.median_lengthscale", lambda X: one)
     coder = VOGPAE(30, 2000, D1, Q)
     coder.build()
     with pytest.warns(RuntimeWarning, match="encoder kernel starts dead"):
