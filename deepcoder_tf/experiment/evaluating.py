@@ -17,6 +17,7 @@ from deepcoder_tf.datasets.records import read_fold
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation import baselines, figures, metrics, tables
 from deepcoder_tf.experiment.monitor import decoded_codes, stack_parts
+from deepcoder_tf.experiment.snapshots import Reconstructions, write_test
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.system import System, summarise_levels
 from deepcoder_tf.preprocessing.scale import to_uint8, to_unit_range
@@ -57,7 +58,8 @@ def evaluate(
     """Measures a trained model on one split and writes what was found.
 
     Writes `metrics.json`, `predictions.csv`, `predictions.npz` and `reliability.png`; of a stack of
-    coders also `reconstructions.png` and `latent_spaces.png`.
+    coders also `reconstructions.png` and `latent_spaces.png`, and what they show as
+    `reconstructions.npz` and, of some frames, `latents.npz`.
 
     Args:
       model_dir: that `deepcoder-train` wrote.
@@ -244,6 +246,9 @@ def draw(
     shown = np.linspace(0, len(index.rows) - 1, min(SHOWN, len(index.rows))).astype(int)
     decoded = model.decode(tf.constant(found.codes[-1].mean[shown])).numpy()
     originals = to_unit_range(tf.constant(found.images[shown])).numpy()
+    faces = Reconstructions(found.images[shown], to_uint8(decoded).numpy(), index.subjects[shown])
+    codes = [q.mean for q in found.codes]
+    write_test(folder, run.action_units, index.labels, index.subjects, codes, faces)
     figures.reconstructions(
         folder / "reconstructions.png",
         originals,

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf.evaluation import baselines, metrics
+from deepcoder_tf.experiment.snapshots import Snapshots
 from deepcoder_tf.experiment.watching import BATCH, Watch
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.system import System
@@ -34,16 +35,25 @@ class Monitor(Watch):
       validation: frames of the validation subjects.
       folder: of the run.
       run: its description.
+      train: all training frames; some of them are looked at after every iteration.
     """
 
     def __init__(
-        self, model: DeepCoder, chosen: Frames, validation: Frames, folder: Path, run: RunInfo
+        self,
+        model: DeepCoder,
+        chosen: Frames,
+        validation: Frames,
+        folder: Path,
+        run: RunInfo,
+        train: Frames,
     ) -> None:
         super().__init__(model, validation, folder, run)
         self.model: DeepCoder = model
         self.chosen = chosen
         self.predict = tf.function(self._predict, reduce_retracing=True)
         self.model_bound = tf.function(self._bound)
+        self.model_errors = tf.function(self._errors)
+        self.snapshots = Snapshots(folder, run.action_units, train, validation)
         self.pixels: float | None = None
 
     def _predict(self, images: tf.Tensor) -> tuple[list[Gaussian], tf.Tensor]:
@@ -53,10 +63,31 @@ class Monitor(Watch):
     def _bound(self, images: tf.Tensor) -> tf.Tensor:
         return hierarchical_bound(self.model.coders, to_unit_range(images), tf.constant([1, 0]))
 
+    def _errors(self, images: tf.Tensor) -> list[tf.Tensor]:
+        x = to_unit_range(images)
+        errors = []
+        for n, q in enumerate(self.model.encode(x)):
+            z = q.mean
+            for coder in reversed(self.model.coders[: n + 1]):
+                z = coder.decode(z).mean
+            errors.append(tf.reduce_mean(tf.square(z - x)))
+        return errors
+
+    def watched(self) -> tf.Tensor:
+        """A few validation images, uint8."""
+        return tf.constant(np.asarray(self.validation.images[:: self.stride][:BOUND_IMAGES]))
+
     def bound(self) -> float:
         """The mean hierarchical bound on a few validation images, nats per image."""
-        images = np.asarray(self.validation.images[:: self.stride][:BOUND_IMAGES])
-        return float(tf.reduce_mean(self.model_bound(tf.constant(images))))
+        return float(tf.reduce_mean(self.model_bound(self.watched())))
+
+    def image_errors(self) -> dict[str, float]:
+        """`image_mse/z0`, `image_mse/z1`, ...: mean squared error per pixel, images in -1..1.
+
+        Of a few validation images, decoded from the mean code of each coder up to the image.
+        """
+        errors = self.model_errors(self.watched())
+        return {f"image_mse/z{n}": float(error) for n, error in enumerate(errors)}
 
     def validate(self, model: System, codes: Sequence[Gaussian] = ()) -> dict[str, float]:
         """Scores on validation subjects, and the health of Z0.
@@ -70,22 +101,26 @@ class Monitor(Watch):
 
         Returns:
           `icc`, `mse`, `bound`, `ordinal_log_score`, `calibration_error`, `nlpd`,
-          `health/ridge_z0`, `health/mlr_z0`, `health/ridge_pca`.
+          `health/ridge_z0`, `health/mlr_z0`, `health/ridge_pca`, `image_mse/z0`, ...
         """
         del model
         found, probabilities = self.encode_validation()
         z0 = found[0].mean
         scores = self.scores(probabilities) | {"bound": self.bound(), **self.health(codes, z0)}
+        scores |= self.image_errors()
         if len(self.model.coders) > 1:
             scores["nlpd"] = metrics.nlpd(z0, *decoded_codes(self.model, found))
         return scores
 
     def encode_validation(self) -> tuple[list[Gaussian], np.ndarray]:
         """Codes and level probabilities of the validation frames."""
+        return self.encode(self.validation.images)
+
+    def encode(self, images: np.ndarray) -> tuple[list[Gaussian], np.ndarray]:
+        """Codes and level probabilities of images `[N, H, W, 1]` uint8."""
         parts = []
-        for start in range(0, len(self.validation.labels), BATCH):
-            images = np.asarray(self.validation.images[start : start + BATCH])
-            parts.append(self.predict(tf.constant(images)))
+        for start in range(0, len(images), BATCH):
+            parts.append(self.predict(tf.constant(np.asarray(images[start : start + BATCH]))))
         return stack_parts([codes for codes, _ in parts]), np.concatenate([p for _, p in parts])
 
     def health(self, codes: Sequence[Gaussian], z0: np.ndarray) -> dict[str, float]:
@@ -114,8 +149,10 @@ class Monitor(Watch):
         return mean.points["mean"].icc or 0.0
 
     def report(self, report: Report) -> None:
-        """Adds reconstructions to what every system reports."""
+        """Adds reconstructions and codes to what every system reports."""
         super().report(report)
+        codes, _ = self.encode(self.snapshots.images)
+        self.snapshots.write(report.iteration, [q.mean for q in codes])
         images = to_unit_range(
             tf.constant(np.asarray(self.validation.images[:: 4 * self.stride][:8]))
         )

@@ -75,7 +75,7 @@ def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
         model, data_dir, model_dir, config.fold, "validation", index["validation"]
     )
     watch = (
-        Monitor(model, frames.take(chosen), validation, model_dir, run)
+        Monitor(model, frames.take(chosen), validation, model_dir, run, frames)
         if isinstance(model, DeepCoder)
         else Watch(model, validation, model_dir, run)
     )
