@@ -58,6 +58,21 @@ flags.DEFINE_integer(
 flags.DEFINE_bool(
     "again", False, "make cells anew that were made with other options", flag_values=FLAGS
 )
+flags.DEFINE_bool(
+    "table_only", False, "make the table of the cells that are there; run none", flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "point",
+    "mean",
+    ["mean", "mode"],
+    "whose ICC, MSE and MAE are shown: the expected level's, or the most probable level's",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("against", "2dc", "row that each other one is compared with", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "replicates", 10000, "bootstrap resamples of the test subjects", 1, flag_values=FLAGS
+)
+flags.DEFINE_bool("show_paper", False, "print the paper's figures below ours", flag_values=FLAGS)
 flags.mark_flags_as_required(["output_dir"], flag_values=FLAGS)
 define_config(FLAGS)
 
@@ -75,23 +90,32 @@ OF_A_ROW = {"system": "use --systems", "features": 'say it in a --variant="NAME:
 
 
 def run(values: flags.FlagValues, positional: list[str]) -> None:
-    """Runs the cells."""
+    """Runs the cells and makes the table."""
     command.no_positional(positional)
-    if not values.data_dir:
-        raise flags.IllegalFlagValueError("--data_dir is missing")
-    variants, seeds = plan(values)
-    folds = None if values.folds is None else numbers("folds", ",".join(values.folds))
     from deepcoder_tf import experiment
 
-    experiment.benchmark(
-        Path(values.data_dir),
+    if not values.table_only:
+        if not values.data_dir:
+            raise flags.IllegalFlagValueError("--data_dir is missing; --table_only needs none")
+        variants, seeds = plan(values)
+        folds = None if values.folds is None else numbers("folds", ",".join(values.folds))
+        experiment.benchmark(
+            Path(values.data_dir),
+            Path(values.output_dir),
+            variants,
+            seeds,
+            folds,
+            workers=values.workers,
+            again=values.again,
+        )
+    text = experiment.tabulate(
         Path(values.output_dir),
-        variants,
-        seeds,
-        folds,
-        workers=values.workers,
-        again=values.again,
+        point=values.point,
+        reference=values.against,
+        replicates=values.replicates,
+        show_paper=values.show_paper,
     )
+    print(text, end="")
 
 
 def plan(values: flags.FlagValues) -> tuple[dict[str, Config], dict[str, list[int]]]:

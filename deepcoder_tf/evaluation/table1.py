@@ -17,27 +17,12 @@ from deepcoder_tf.evaluation.bootstrap import (
     mean_over,
     measure,
 )
-from deepcoder_tf.evaluation.paper_table import average_deviation
+from deepcoder_tf.evaluation.paper_table import average_deviation, paper_table
 
-__all__ = ["AVERAGE", "LABELS", "Failure", "Row", "Table1", "Values", "build_table"]
+__all__ = ["AVERAGE", "Failure", "Row", "Table1", "Values", "build_table"]
 
 AVERAGE = "average"
 """Key of the mean over action units."""
-
-LABELS = {
-    "2dc": "2DC",
-    "dcp": "DCp",
-    "cnn": "CNN",
-    "or_cnn": "OR-CNN",
-    "vgg16": "VGG16",
-    "vogpae": "VO-GPAE*",
-    "vogpae_lbp": "VO-GPAE†",
-    "vae_dgp": "VAE-DGP*",
-    "gp": "GP*",
-    "sor": "SOR*",
-    "mlr": "MLR*",
-}
-"""The paper's names; a star for deep features of the CNN, a dagger for LBP and landmarks."""
 
 Values = dict[tuple[str, str], dict[str, Interval]]
 """By metric and point prediction, then by action unit or `AVERAGE`."""
@@ -84,7 +69,7 @@ class Row:
     @property
     def label(self) -> str:
         """The paper's name, or the row's own."""
-        return LABELS.get(self.system, self.system)
+        return paper_table("disfa").labels.get(self.system, self.system)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

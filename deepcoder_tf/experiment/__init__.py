@@ -1,7 +1,7 @@
 """The composition root: one function per command, usable without a shell.
 
     train -> evaluate -> export
-    benchmark: many times train -> evaluate, then the table
+    benchmark (many times train -> evaluate) -> tabulate
 
 Preparation (`datasets.prepare`), synthesis (`synthesis.synthesize`) and prediction
 (`prediction.Predictor`) stand on their own.
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from deepcoder_tf.experiment.evaluating import evaluate
     from deepcoder_tf.experiment.exporting import export
     from deepcoder_tf.experiment.running import train
+    from deepcoder_tf.experiment.tabulating import tabulate
 
-__all__ = ["benchmark", "evaluate", "export", "train"]
+__all__ = ["benchmark", "evaluate", "export", "tabulate", "train"]
 
 HOMES = {
     "benchmark": "benchmarking",
     "evaluate": "evaluating",
     "export": "exporting",
+    "tabulate": "tabulating",
     "train": "running",
 }
 

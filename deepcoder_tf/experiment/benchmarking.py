@@ -1,4 +1,4 @@
-"""The bench: every system on the same folds, and the paper's table of what they reached."""
+"""The bench: every system trained and tested on the same folds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deepcoder_tf.experiment.bench_cells import (
 )
 from deepcoder_tf.experiment.bench_runner import Commands, claimed, commands_of, run_cells
 
-__all__ = ["benchmark"]
+__all__ = ["benchmark", "read_bench"]
 
 FORMAT = 1
 

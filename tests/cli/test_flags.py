@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from absl import flags
 
-from deepcoder_tf.cli import command, train
+from deepcoder_tf.cli import benchmark, command, train
 from deepcoder_tf.cli.options import config_of, define_config
 from deepcoder_tf.config import Config, preset
+from deepcoder_tf.experiment.bench_cells import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "flags").glob("*.flags"))
+
+
+def command_of(path: Path) -> str:
+    """The command that a file's first lines give it to."""
+    head = path.read_text(encoding="utf-8")
+    found = re.search(rf"deepcoder-(\w+) --flagfile=flags/{re.escape(path.name)}", head)
+    return found[1] if found else ""
+
+
+TRAINED = [path for path in FILES if command_of(path) == "train"]
+BENCHED = [path for path in FILES if command_of(path) == "benchmark"]
 
 
 def config_from(*arguments: str) -> Config:
@@ -39,7 +52,11 @@ def test_there_is_a_file_for_the_paper():
     assert ROOT / "flags" / "disfa_paper.flags" in FILES
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_file_says_which_command_it_is_for():
+    assert sorted([*TRAINED, *BENCHED]) == FILES and BENCHED
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
 def test_a_shipped_file_parses_and_builds(path):
     from deepcoder_tf.models.deepcoder import build_coders
 
@@ -57,6 +74,46 @@ def test_a_shipped_file_begins_with_its_command_source_and_expectations(path):
     assert f"--flagfile=flags/{path.name}" in head
     for word in ("Source:", "Expected"):
         assert word in head, f"{path.name} does not say {word}"
+
+
+def plan_of_file(path: Path) -> tuple[dict[str, Config], dict[str, list[int]]]:
+    """As `deepcoder-benchmark --flagfile=...` reads it."""
+    command.parse(benchmark.FLAGS, ["benchmark", f"--flagfile={path}", "--output_dir=O"])
+    return benchmark.plan(benchmark.FLAGS)
+
+
+@pytest.mark.parametrize("path", BENCHED, ids=lambda path: path.stem)
+def test_the_rows_of_a_shipped_bench_are_distinct(path):
+    variants, seeds = plan_of_file(path)
+    assert set(seeds) <= set(variants)
+    rows = [dataclasses.astuple(variants[name]) for name in seeds]
+    assert len(set(rows)) == len(rows), "two rows with the same options"
+
+
+@pytest.mark.parametrize("name", ["disfa", "fera2015", "disfa_small", "fera2015_small"])
+def test_the_shipped_tables_have_every_row_of_the_paper(name):
+    variants, seeds = plan_of_file(ROOT / "flags" / f"table1_{name}.flags")
+    assert list(seeds) == list(BUILT_IN)
+    for row in ("2dc", "dcp", "cnn", "vogpae"):
+        assert len(set(seeds[row])) >= 3
+    for row, options in BUILT_IN.items():
+        own = dataclasses.asdict(variants[row])
+        assert {option: own[option] for option in options} == options
+    small = name.endswith("small")
+    assert variants["2dc"].stack == preset("small" if small else "paper").stack
+
+
+def test_an_ablation_is_2dc_but_for_what_its_name_says():
+    variants, seeds = plan_of_file(ROOT / "flags" / "ablations_small.flags")
+    base = variants["2dc"]
+    assert base == preset("small")
+    for name in seeds:
+        changed = {
+            field.name
+            for field in dataclasses.fields(Config)
+            if getattr(variants[name], field.name) != getattr(base, field.name)
+        }
+        assert len(changed) == (name != "2dc") + name.endswith("_alone"), name
 
 
 @pytest.mark.slow

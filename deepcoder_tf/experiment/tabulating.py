@@ -1,0 +1,177 @@
+"""From the cells of a bench to the paper's table."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepcoder_tf.errors import UserError
+from deepcoder_tf.evaluation.bootstrap import SubjectSums, subject_sums
+from deepcoder_tf.evaluation.table1 import Failure, build_table
+from deepcoder_tf.evaluation.table1_text import csv_text, markdown, paper_of
+from deepcoder_tf.experiment.bench_cells import (
+    FEATURES,
+    fits_features,
+    outcome_of,
+    read_json,
+    write_json,
+)
+from deepcoder_tf.experiment.benchmarking import read_bench
+from deepcoder_tf.files import replacing
+
+__all__ = ["tabulate"]
+
+REFERENCE = "2dc"
+"""The row that others are compared with unless another is named; a bench may lack it."""
+
+ARRAYS = ("labels", "expected", "probabilities", "subjects", "rows")
+"""Of `predictions.npz`."""
+
+
+def tabulate(
+    output_dir: Path,
+    *,
+    point: str = "mean",
+    reference: str = REFERENCE,
+    replicates: int = 10000,
+    show_paper: bool = False,
+) -> str:
+    """Measures the cells of a bench and writes `table1.md`, `table1.csv` and `table1.json`.
+
+    Args:
+      output_dir: of the bench.
+      point: whose ICC, MSE and MAE `table1.md` shows: `"mean"` or `"mode"`.
+      reference: row that the others are compared with.
+      replicates: resamples of the bootstrap.
+      show_paper: put the paper's figures below ours, where it has the same action units.
+
+    Returns:
+      The content of `table1.md`.
+
+    Raises:
+      UserError: no bench, no cell that could be measured, or the operating system refused.
+    """
+    bench = read_bench(output_dir)
+    units = bench["data"]["action_units"]
+    if reference != REFERENCE and reference not in bench["rows"]:
+        raise UserError(
+            f"--against={reference}: {output_dir} has no such row; choose one of "
+            f"{', '.join(bench['rows'])}"
+        )
+    cells, failures = measured_cells(output_dir, bench)
+    if not cells:
+        why = f"; {failures[0].system}: {failures[0].reason}" if failures else ""
+        raise UserError(f"{output_dir}: no cell is finished{why}")
+    table = build_table(
+        units, list(bench["rows"]), cells, failures, reference=reference, replicates=replicates
+    )
+    wrong = table.average_errors()
+    assert not wrong, wrong[0]
+    text = markdown(table, point, paper_of(units) if show_paper else None)
+    write_json(
+        output_dir / "table1.json",
+        {**table.to_json(), "point": point, "data": bench["data"], **costs(output_dir, cells)},
+    )
+    for name, content in (("table1.csv", csv_text(table)), ("table1.md", text)):
+        with replacing(output_dir / name) as stream:
+            stream.write(content)
+    return text
+
+
+class Frames(NamedTuple):
+    """The test frames of a fold; they must be the same for every system."""
+
+    labels: np.ndarray
+    subjects: np.ndarray
+    rows: np.ndarray
+
+
+def measured_cells(
+    output_dir: Path, bench: dict[str, Any]
+) -> tuple[dict[tuple[str, int, int], SubjectSums], list[Failure]]:
+    """The sums of every good cell, and why the others are none."""
+    cells: dict[tuple[str, int, int], SubjectSums] = {}
+    failures: list[Failure] = []
+    first: dict[int, Frames] = {}
+    for system in bench["rows"]:
+        for fold, seed, folder in begun_cells(output_dir, system):
+            reason = problem(output_dir, folder, fold, seed)
+            if not reason:
+                try:
+                    sums, frames = read_predictions(folder / "test" / "predictions.npz")
+                    reason = difference(first.setdefault(fold, frames), frames)
+                except ValueError as error:
+                    reason = str(error)
+            if reason:
+                failures.append(Failure(system, fold, seed, reason))
+            else:
+                cells[system, fold, seed] = sums
+    return cells, failures
+
+
+def begun_cells(output_dir: Path, system: str) -> list[tuple[int, int, Path]]:
+    """Fold, seed and folder of each cell of a row."""
+    found = []
+    for path in (output_dir / "cells" / system).glob("fold*/seed*"):
+        numbers = re.fullmatch(r"fold(\d+)/seed(\d+)", f"{path.parent.name}/{path.name}")
+        if numbers:
+            found.append((int(numbers[1]), int(numbers[2]), path))
+    return sorted(found)
+
+
+def problem(output_dir: Path, folder: Path, fold: int, seed: int) -> str:
+    """Why a cell cannot be measured, or an empty text."""
+    outcome = outcome_of(folder)
+    if outcome is None:
+        return "not finished"
+    if not outcome.ok:
+        return outcome.reason
+    if not fits_features(folder, output_dir / "cells" / FEATURES / f"fold{fold}" / f"seed{seed}"):
+        return f"made with features of another {FEATURES} than the bench has now; run it --again"
+    return ""
+
+
+def read_predictions(path: Path) -> tuple[SubjectSums, Frames]:
+    """The sums of a test's predictions, and the frames that they are of.
+
+    Raises:
+      ValueError: the file is damaged, or a prediction is not finite; one line.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in ARRAYS}
+    except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from error
+    sums = subject_sums(
+        found["labels"], found["expected"], found["probabilities"], found["subjects"]
+    )
+    return sums, Frames(found["labels"], found["subjects"], found["rows"])
+
+
+def difference(one: Frames, two: Frames) -> str:
+    """What differs between the frames of two tests of a fold, or an empty text."""
+    for name in Frames._fields:
+        if not np.array_equal(getattr(one, name), getattr(two, name)):
+            return f"tested on other frames than the cells before it ({name} differ)"
+    return ""
+
+
+def costs(output_dir: Path, cells: dict[tuple[str, int, int], SubjectSums]) -> dict[str, Any]:
+    """Mean seconds of a cell of each row by step, and the libraries."""
+    seconds: dict[str, dict[str, list[float]]] = {}
+    versions: dict[str, str] = {}
+    for system, fold, seed in cells:
+        folder = output_dir / "cells" / system / f"fold{fold}" / f"seed{seed}"
+        content = read_json(folder / "cell.json") or {}
+        versions |= content.get("versions", {})
+        for step, taken in content.get("seconds", {}).items():
+            seconds.setdefault(system, {}).setdefault(step, []).append(taken)
+    means = {
+        system: {step: round(float(np.mean(taken)), 1) for step, taken in steps.items()}
+        for system, steps in seconds.items()
+    }
+    return {"seconds": means, "versions": versions}
