@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from deepcoder_tf.coders.gp_coder import GPCoder
 from deepcoder_tf.coders.vogpae import VOGPAE
 from deepcoder_tf.training.step import Step, make_optimizer
 from deepcoder_tf.types import Gaussian
@@ -35,7 +36,7 @@ def gp_coder(
     return coder
 
 
-def train(coder: VOGPAE, z: Gaussian, labels: np.ndarray, steps: int, rate: float = 0.02) -> None:
+def train(coder: GPCoder, z: Gaussian, labels: np.ndarray, steps: int, rate: float = 0.02) -> None:
     """Full-batch steps with all weights 1, then the caches."""
     step = Step(coder, make_optimizer("adam", rate), lambda z_in, seed: z_in, None, 100.0)
     one, index = tf.constant(1.0), tf.range(len(labels))

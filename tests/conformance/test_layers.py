@@ -20,7 +20,8 @@ import tensorflow as tf
 import deepcoder_tf.coders
 import deepcoder_tf.layers
 import deepcoder_tf.models
-from deepcoder_tf.coders import VOGPAE, Coder, ConvVAE, DenseVAE
+from deepcoder_tf.coders import VOGPAE, Coder, ConvVAE, DenseVAE, SparseVOGPAE
+from deepcoder_tf.coders.gp_coder import GPCoder
 from deepcoder_tf.coders.label_head import LabelHead
 from deepcoder_tf.config import Config
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
@@ -115,7 +116,7 @@ def coder_loss(z: np.ndarray, outputs: int) -> Callable[[Coder], tf.Tensor]:
     return loss
 
 
-def own_points(coder: VOGPAE, z: np.ndarray) -> VOGPAE:
+def own_points(coder: GPCoder, z: np.ndarray) -> GPCoder:
     """Gives a GP coder its training points."""
     z_in = Gaussian(z, np.full_like(z, 0.1))
     coder.observe(z_in, levels(len(z), coder.outputs), first=True)
@@ -252,15 +253,29 @@ GP_CONSTANT = {
     "frozen_noise1": (),
     "calibration": (4,),
 }
+SHARED_BY_GPS = {name: GP[name] for name in GP if name != "raw_S"}
+SPARSE_GP = {
+    **SHARED_BY_GPS,
+    "raw_s": (2,),
+    "V": (5, 2),
+    "A": (5, 4),
+    "raw_Lambda": (15,),
+}
+SPARSE_GP_CONSTANT = {
+    **{name: GP_CONSTANT[name] for name in GP_CONSTANT if not name.startswith("Z1")},
+    "alpha1": (5, 4),
+    "L1_inv": (5, 5),
+    "spread1": (5, 5),
+}
 
 OTHER_OPTIONS = {
     "init": "random",
     "expectation": "sample",
     "z0_uncertainty": "expected",
     "tie_variance": "shared",
-    "test_variance": "gp+propagated",
     "seed": 3,
 }
+SPARSE_OPTIONS = {"inducing": 5, "lengthscale_factor": 2.0}
 
 CASES = {
     "GaussianHead": Case(
@@ -347,8 +362,28 @@ CASES = {
         trainable=GP,
         constant=GP_CONSTANT,
     ),
+    "SparseVOGPAE": Case(
+        make=lambda: own_points(built(SparseVOGPAE(POINTS, 4, 2, 2, inducing=5)), Z),
+        inputs={"z": normal(BATCH, 4)},
+        predict=coder_outputs,
+        loss=coder_loss(normal(9, 4), 2),
+        trainable=SPARSE_GP,
+        constant=SPARSE_GP_CONSTANT,
+    ),
+    "SparseVOGPAE-options": Case(
+        make=lambda: own_points(
+            built(SparseVOGPAE(POINTS, 4, 2, 2, **{**OTHER_OPTIONS, **SPARSE_OPTIONS})), Z
+        ),
+        inputs={"z": normal(BATCH, 4)},
+        predict=coder_outputs,
+        loss=coder_loss(normal(9, 4), 2),
+        trainable=SPARSE_GP,
+        constant=SPARSE_GP_CONSTANT,
+    ),
     "VOGPAE-options": Case(
-        make=lambda: own_points(built(VOGPAE(POINTS, 4, 2, 2, **OTHER_OPTIONS)), Z),
+        make=lambda: own_points(
+            built(VOGPAE(POINTS, 4, 2, 2, test_variance="gp+propagated", **OTHER_OPTIONS)), Z
+        ),
         inputs={"z": normal(BATCH, 4)},
         predict=coder_outputs,
         loss=coder_loss(Z, 2),
