@@ -77,7 +77,7 @@ def markdown(table: Table1, point: str = "mean", paper: PaperTable | None = None
     lines = [
         "# Table 1",
         "",
-        f"Test subjects of fold {listed(table.folds)}, pooled within a fold; seeds, then folds "
+        f"Test subjects of each fold ({listed(table.folds)}), pooled within it; seeds, then folds "
         f"averaged. ICC, MSE and MAE are of the {what}. Intervals: {percent}, {table.replicates} "
         "bootstrap resamples of the test subjects. Best in bold.",
         "\\* deep features of the CNN, † LBP and landmarks.",
@@ -86,6 +86,8 @@ def markdown(table: Table1, point: str = "mean", paper: PaperTable | None = None
         key = (metric, point) if (metric, point) in METRICS else (metric, "")
         lines += ["", f"## {heading}", ""]
         lines += block(table, key, higher, digits, percent, paper)
+        if metric == "calibration_error":
+            lines += ["", "Resampling adds noise, which can only raise it: its intervals lie high."]
     if table.reference is not None and any(row.difference for row in table.rows):
         lines += ["", *difference_block(table, point, percent)]
     if table.notes or table.failures:

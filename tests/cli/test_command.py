@@ -14,7 +14,7 @@ from absl import flags
 from deepcoder_tf.cli import command
 from deepcoder_tf.errors import UserError
 
-COMMANDS = ("demo", "evaluate", "export", "predict", "prepare", "synthesize", "train")
+COMMANDS = ("benchmark", "demo", "evaluate", "export", "predict", "prepare", "synthesize", "train")
 REQUIRED = {
     "evaluate": ("model_dir", "data_dir", "output_dir"),
     "export": ("model_dir", "output_dir"),
