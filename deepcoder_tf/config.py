@@ -160,7 +160,9 @@ class Config:
         low=0,
         high=1,
     )
-    dense_units: int = option(500, "hidden units of a dense coder", low=1)
+    dense_units: int = option(
+        500, "hidden units of a dense coder, or of a recognition map of vae_dgp", low=1
+    )
     # The networks (cnn, or_cnn, vgg16).
     cnn_filters: tuple[int, ...] = option(
         (64, 64, 128), "filters of each convolution of the cnn and the or_cnn", low=1
@@ -194,6 +196,25 @@ class Config:
     weight_decay: float = option(
         5e-4, "weight of half the squared kernels in the loss of a network", low=0.0
     )
+    # Systems of features.
+    lbp_rows: int = option(
+        6, "cells down the picture in which local binary patterns are counted", low=1, high=24
+    )
+    lbp_columns: int = option(4, "cells across it", low=1, high=16)
+    mlr_penalty: float = option(
+        0.0, "ridge penalty of mlr per training frame, standardised features; 0: none", low=0.0
+    )
+    sor_link: str = option(
+        "probit", "distribution behind the levels of sor", choices=("probit", "logit")
+    )
+    sor_penalty: float = option(
+        1.0, "1 / variance of the prior of sor's weights, standardised features", low=0.0
+    )
+    gp_kernel: str = option(
+        "rbf",
+        "kernel of --system=gp: one lengthscale for all standardised features, or one for each",
+        choices=("rbf", "rbf_ard"),
+    )
     # The Gaussian-process coder (VO-GPAE).
     gp: str = option(
         "minibatch",
@@ -202,6 +223,12 @@ class Config:
     )
     gp_points: int = option(
         5000, "frames in X_L, the subset that the GP is trained on", low=8, high=20000
+    )
+    overlap: int = option(
+        0,
+        "1: the parametric coders train on X_L too; 0: X_R and X_L have no frame in common",
+        low=0,
+        high=1,
     )
     gp_block: int = option(
         500, "frames in a block of the minibatch GP or a batch of the sparse GP", low=4, high=20000
@@ -223,7 +250,7 @@ class Config:
         "ordinal term: Gauss-Hermite, or one sample as in Eq. 20",
         choices=("quadrature", "sample"),
     )
-    ordinal_weight: float = option(1.0, "weight of the ordinal term of the GP coder", low=0.0)
+    ordinal_weight: float = option(1.0, "weight of the label term of a GP coder", low=0.0)
     z0_uncertainty: str = option(
         "mean",
         "the GP decoder explains the mean of Z0, or its whole posterior",
@@ -238,6 +265,14 @@ class Config:
         "gp+meanS",
         "variance of q(Z1) at a new frame: with the mean of S, without, or with S propagated",
         choices=("gp+meanS", "gp", "gp+propagated"),
+    )
+    # The deep Gaussian process on features (VAE-DGP); --dense_units, --gp_init, --gp_block,
+    # --gp_optimizer, --gp_learning_rate and --ordinal_weight are its options too.
+    dgp_latents: tuple[int, ...] = option(
+        (50, 50), "latent dimensions of each layer of vae_dgp, from the features upwards", low=1
+    )
+    dgp_inducing: int = option(
+        100, "inducing points of each GP of vae_dgp; a step costs their square", low=2, high=1000
     )
     # Algorithm 1.
     iterations: int = option(50, "outer iterations of Algorithm 1 at most", low=1)
@@ -438,6 +473,8 @@ SMALL: dict[str, Any] = {
     "gp_steps": 1,
     "gp_learning_rate": 0.004,
     "ordinal_weight": 5.0,
+    "dgp_latents": (24, 24),
+    "dgp_inducing": 64,
     "iterations": 8,
     "init_epochs": 15,
     "epochs_per_iteration": 10,

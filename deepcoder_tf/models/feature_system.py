@@ -38,6 +38,7 @@ class Head(keras.layers.Layer, abc.ABC):
         """The prediction for features `[B, F]` float32."""
 
 
+@keras.saving.register_keras_serializable("deepcoder_tf")
 class FeatureSystem(System):
     """A head on a frozen extractor.
 
@@ -76,3 +77,20 @@ class FeatureSystem(System):
     def predict(self, images: tf.Tensor, landmarks: tf.Tensor | None = None) -> LevelPrediction:
         """What the head makes of the features."""
         return self.head.predict(self.features(images, landmarks))
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        parts = {"extractor": self.extractor, "head": self.head}
+        return {
+            **super().get_config(),
+            **{name: keras.saving.serialize_keras_object(part) for name, part in parts.items()},
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> FeatureSystem:
+        """The inverse of `get_config`."""
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("extractor", "head")
+        }
+        return cls(**{**config, **parts})

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from deepcoder_tf.config import STACKS, Config
+from deepcoder_tf.config import FEATURE_SYSTEMS, STACKS, Config
 from deepcoder_tf.models.deepcoder import DeepCoder
-from deepcoder_tf.models.facs_network import FACSNetwork
+from deepcoder_tf.models.facs_network import FACSNetwork, facs_trunk
+from deepcoder_tf.models.feature_system import Extractor, FeatureSystem, Head
+from deepcoder_tf.models.gp_regression import GPHead
+from deepcoder_tf.models.lbp_landmarks import LBPLandmarks
+from deepcoder_tf.models.linear import MLRHead, SORHead
 from deepcoder_tf.models.system import System
 from deepcoder_tf.models.vgg16 import VGG16Network
 
@@ -35,4 +39,35 @@ def make_system(config: Config, outputs: int, points: int) -> System:
         return FACSNetwork(config, outputs, points)
     if config.system == "vgg16":
         return VGG16Network(config, outputs, points)
+    if config.system in FEATURE_SYSTEMS:
+        return feature_system(config, outputs, points)
+    raise NotImplementedError(config.system)
+
+
+def feature_system(config: Config, outputs: int, points: int) -> FeatureSystem:
+    """A head on deep features, or on LBP and landmarks, without weights."""
+    return FeatureSystem(
+        config,
+        outputs,
+        points,
+        extractor=make_extractor(config),
+        head=make_head(config, outputs, points),
+    )
+
+
+def make_extractor(config: Config) -> Extractor:
+    """What `config.features` names."""
+    if config.features == "lbp":
+        return LBPLandmarks(config.lbp_rows, config.lbp_columns, name="lbp_landmarks")
+    return facs_trunk(config)
+
+
+def make_head(config: Config, outputs: int, points: int) -> Head:
+    """What `config.system` names, on features."""
+    if config.system == "mlr":
+        return MLRHead(outputs, name="head")
+    if config.system == "sor":
+        return SORHead(outputs, config.sor_link, name="head")
+    if config.system == "gp":
+        return GPHead(outputs, points, config.gp_kernel, name="head")
     raise NotImplementedError(config.system)

@@ -121,8 +121,8 @@ class FeatureTrainer(Trainer):
 
 def fingerprint(extractor: Extractor, rows: np.ndarray) -> str:
     """Tells features apart: by the extractor's kind, options and weights, and by the frames."""
-    digest = hashlib.sha256(type(extractor).__name__.encode())
-    digest.update(json.dumps(extractor.get_config(), sort_keys=True, default=str).encode())
+    options = {**extractor.get_config(), "name": type(extractor).__name__}
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode())
     for weight in extractor.weights:
         digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
     digest.update(np.ascontiguousarray(rows, np.int64).tobytes())

@@ -8,14 +8,26 @@ from pathlib import Path
 import numpy as np
 
 from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.models.feature_system import FeatureSystem
+from deepcoder_tf.models.gp_regression import GPHead
+from deepcoder_tf.models.linear import MLRHead, SORHead
 from deepcoder_tf.models.network import Network
 from deepcoder_tf.models.system import System
 from deepcoder_tf.training.data import Frames
+from deepcoder_tf.training.feature_training import FeatureTrainer
 from deepcoder_tf.training.loop import Algorithm1
 from deepcoder_tf.training.network import NetworkTrainer
+from deepcoder_tf.training.regression_training import GPTrainer, MLRTrainer, SORTrainer
 from deepcoder_tf.training.trainer import Report, Trainer
 
 __all__ = ["make_trainer"]
+
+FEATURE_TRAINERS: dict[type, type[FeatureTrainer]] = {
+    MLRHead: MLRTrainer,
+    SORHead: SORTrainer,
+    GPHead: GPTrainer,
+}
+"""The trainer of each head on features."""
 
 
 def make_trainer(
@@ -43,4 +55,7 @@ def make_trainer(
         return Algorithm1(model, frames, subset, folder, validate, report)
     if isinstance(model, Network):
         return NetworkTrainer(model, frames, folder, validate, report)
+    if isinstance(model, FeatureSystem):
+        trainer = FEATURE_TRAINERS[type(model.head)]
+        return trainer(model, frames, subset, folder, validate, report)
     raise NotImplementedError(type(model).__name__)
