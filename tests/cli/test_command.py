@@ -16,6 +16,7 @@ from deepcoder_tf.errors import UserError
 
 COMMANDS = ("benchmark", "demo", "evaluate", "export", "predict", "prepare", "synthesize", "train")
 REQUIRED = {
+    "benchmark": ("output_dir",),
     "evaluate": ("model_dir", "data_dir", "output_dir"),
     "export": ("model_dir", "output_dir"),
     "predict": ("model", "output"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -316,6 +318,15 @@ def test_a_bench_without_a_good_cell_and_a_row_that_is_not_there_are_1(
     scripts.clear()
     assert bench(prepared, out, "--systems=2dc", "--folds=0", "--against=untied") == 1
     assert "--against=untied:" in capsys.readouterr().err
+
+
+def test_the_bench_itself_loads_no_tensorflow():
+    """It leaves the memory to its cells, and --table_only answers at once."""
+    code = (
+        "import sys; from deepcoder_tf import experiment; experiment.benchmark;"
+        "experiment.tabulate; sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # Rows ---------------------------------------------------------------------------------------------
