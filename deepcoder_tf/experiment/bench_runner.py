@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -154,7 +155,7 @@ def run_cells(
     environment = share_of_cores(workers)
     shown = 0.0
     with (
-        sigterm_is_interrupt(),
+        stop_asked() as stopped,
         tqdm(
             total=len(cells),
             initial=len(cells) - len(waiting),
@@ -166,6 +167,8 @@ def run_cells(
     ):
         try:
             while waiting or running:
+                if stopped():
+                    raise KeyboardInterrupt
                 while len(running) < workers and (ready := next_ready(waiting, known)):
                     waiting.remove(ready)
                     running.append(CellRun(ready, output_dir, commands, environment, lock))
@@ -182,8 +185,7 @@ def run_cells(
                 if running:
                     time.sleep(POLL)
         finally:
-            for run in running:
-                run.kill()
+            end_all(running)
 
 
 def succeeded(outcome: Outcome | None) -> bool:
@@ -214,17 +216,28 @@ def share_of_cores(workers: int) -> dict[str, str]:
 
 
 @contextmanager
-def sigterm_is_interrupt() -> Iterator[None]:
-    """Lets SIGTERM end the processes of the cells as Ctrl-C does."""
+def stop_asked() -> Iterator[Callable[[], bool]]:
+    """Turns Ctrl-C and SIGTERM into a question that is asked between two steps of the bench.
 
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+    An exception could come at any moment, also where a process is there but not yet known.
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    Yields:
+      Whether one of them came.
+    """
+    came: list[int] = []
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # signals belong to the main thread, whose affair they stay
+    wanted = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in wanted
+    }
     try:
-        yield
+        yield lambda: bool(came)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class CellRun:
@@ -341,16 +354,21 @@ class CellRun:
         if self.log is not None:
             self.log.close()
 
-    def kill(self) -> None:
-        """Ends the process, gently first. The training goes on from its last save next time."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+
+def end_all(running: Sequence[CellRun]) -> None:
+    """Ends the processes, gently first. Trainings go on from their last save next time."""
+    for run in running:
+        if run.process is not None:
+            run.process.terminate()
+    until = time.monotonic() + PATIENCE
+    for run in running:
+        if run.process is not None:
             try:
-                self.process.wait(PATIENCE)
+                run.process.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.close()
+                run.process.kill()
+                run.process.wait()
+        run.close()
 
 
 def told(run: CellRun) -> str:

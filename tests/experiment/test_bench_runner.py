@@ -235,7 +235,7 @@ from deepcoder_tf.config import Config
 from deepcoder_tf.experiment.bench_cells import Cell
 from deepcoder_tf.experiment.bench_runner import claimed, run_cells
 out = Path(sys.argv[1])
-steps = {"train": ["sh", "-c", f"echo $$ > {out}/child; exec sleep 60"], "test": ["true"]}
+steps = {"train": ["sh", "-c", f"echo $$ > {out}/child; exec sleep 300"], "test": ["true"]}
 try:
     with claimed(out) as lock:
         run_cells([Cell("2dc", Config())], out, lambda cell, out: steps, lock=lock)
@@ -250,6 +250,8 @@ def start_bench(output_dir: Path) -> tuple[subprocess.Popen, int]:
         [sys.executable, "-c", BENCH, str(output_dir)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # As from a terminal: a shell in the background lets its children ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until(lambda: (output_dir / "child").exists() and (output_dir / "child").read_text().strip())
     return bench, int((output_dir / "child").read_text())
@@ -257,7 +259,7 @@ def start_bench(output_dir: Path) -> tuple[subprocess.Popen, int]:
 
 def until(condition: Callable[[], object]) -> None:
     """Waits for something that comes soon."""
-    for _ in range(2000):
+    for _ in range(6000):
         if condition():
             return
         time.sleep(0.01)
@@ -286,7 +288,7 @@ def free(output_dir: Path) -> bool:
 def test_a_stopped_bench_ends_its_processes(tmp_path, number):
     bench, child = start_bench(tmp_path)
     bench.send_signal(number)
-    assert bench.wait(20) == 130
+    assert bench.wait(60) == 130
     until(lambda: not alive(child))
     cell = Cell("2dc", Config())
     assert outcome_of(cell.folder(tmp_path)) is None
@@ -296,7 +298,7 @@ def test_a_stopped_bench_ends_its_processes(tmp_path, number):
 def test_what_a_killed_bench_left_running_keeps_the_folder(tmp_path):
     bench, child = start_bench(tmp_path)
     bench.kill()
-    bench.wait(20)
+    bench.wait(60)
     assert alive(child)
     with pytest.raises(UserError, match=rf"in use .*process {bench.pid}\)"), claimed(tmp_path):
         pass
