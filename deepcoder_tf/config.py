@@ -461,7 +461,6 @@ SMALL: dict[str, Any] = {
     "pixel_path": 1,
     "cnn_filters": (16, 32, 64),
     "cnn_kernels": (3, 3, 3),
-    "cnn_pools": (1, 1, 1),
     "cnn_features": 200,
     "vgg16_side": 48,
     "vgg16_units": 256,
