@@ -1,7 +1,7 @@
 """The composition root: one function per command, usable without a shell.
 
     train -> evaluate -> export
-    benchmark (many times train -> evaluate) -> tabulate
+    benchmark (many times train -> evaluate) -> tabulate -> report
 
 Preparation (`datasets.prepare`), synthesis (`synthesis.synthesize`) and prediction
 (`prediction.Predictor`) stand on their own.
@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from deepcoder_tf.experiment.benchmarking import benchmark
     from deepcoder_tf.experiment.evaluating import evaluate
     from deepcoder_tf.experiment.exporting import export
+    from deepcoder_tf.experiment.reporting import report
     from deepcoder_tf.experiment.running import train
     from deepcoder_tf.experiment.tabulating import tabulate
 
-__all__ = ["benchmark", "evaluate", "export", "tabulate", "train"]
+__all__ = ["benchmark", "evaluate", "export", "report", "tabulate", "train"]
 
 HOMES = {
     "benchmark": "benchmarking",
     "evaluate": "evaluating",
     "export": "exporting",
+    "report": "reporting",
     "tabulate": "tabulating",
     "train": "running",
 }

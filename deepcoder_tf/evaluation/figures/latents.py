@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.evaluation.figures.style import (
@@ -98,7 +99,10 @@ def t_sne(Z: ArrayLike, seed: int = 0, start: ArrayLike | None = None) -> np.nda
         learning_rate="auto",
         random_state=seed,
     )
-    points = map_.fit_transform(X.astype(np.float32)).astype(np.float64)
+    # One thread: sums in another order end in another map, and threads that wait for one another
+    # take minutes where seconds would do when the cores are busy.
+    with threadpool_limits(1):
+        points = map_.fit_transform(X.astype(np.float32)).astype(np.float64)
     if start is None:
         return points
     # Any rotation and reflection is as good a map; this one lies closest to the start.

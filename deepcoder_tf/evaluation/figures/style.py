@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from deepcoder_tf import files
 
 __all__ = [
+    "DPI",
     "FAINT",
     "GRID",
     "INK",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 DPI = 130
+"""Pixels per inch of a PNG."""
 
 WIDTH = 4.8
 """Inches: a column that a phone shows at three quarters of its size, with text still readable."""
