@@ -83,14 +83,17 @@ class FeatureSystem(System):
         parts = {"extractor": self.extractor, "head": self.head}
         return {
             **super().get_config(),
-            **{name: keras.saving.serialize_keras_object(part) for name, part in parts.items()},
+            **{
+                name: [keras.saving.get_registered_name(type(part)), part.get_config()]
+                for name, part in parts.items()
+            },
         }
 
     @classmethod
     def from_config(cls, config: dict) -> FeatureSystem:
-        """The inverse of `get_config`."""
+        """The inverse of `get_config`; unlike Keras's own, its parts are not built yet."""
         parts = {
-            name: keras.saving.deserialize_keras_object(config[name])
+            name: keras.saving.get_registered_object(config[name][0]).from_config(config[name][1])
             for name in ("extractor", "head")
         }
         return cls(**{**config, **parts})

@@ -27,8 +27,14 @@ from deepcoder_tf.config import Config
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.facs_network import FACSNetwork, facs_trunk
+from deepcoder_tf.models.feature_system import FeatureSystem
+from deepcoder_tf.models.gp_regression import GPHead
+from deepcoder_tf.models.lbp_landmarks import LBPLandmarks
+from deepcoder_tf.models.linear import MLRHead, SORHead
 from deepcoder_tf.models.network import Network
 from deepcoder_tf.models.rank_head import RankHead
+from deepcoder_tf.models.registry import build_system
+from deepcoder_tf.models.regression import standardisation
 from deepcoder_tf.models.vgg16 import VGG16Network
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.types import Gaussian
@@ -176,6 +182,62 @@ def random_crops(count: int) -> np.ndarray:
     coarse = np.random.default_rng(5).integers(0, 256, (count, 12, 8, 1))
     return coarse.repeat(20, axis=1).repeat(20, axis=2).astype(np.uint8)
 
+
+# Systems of features ------------------------------------------------------------------------------
+
+FEATURES, TARGETS = normal(8, 3, seed=4), normal(8, 2, seed=6).astype(np.float64)
+
+
+def set_constants(head: keras.layers.Layer) -> keras.layers.Layer:
+    """Gives a linear head the weights that a fit would."""
+    for number, weight in enumerate(head.weights):
+        drawn = np.abs(normal(*weight.shape, seed=20 + number))
+        weight.assign(np.cumsum(drawn, axis=-1) if weight.name == "gamma" else drawn)
+    return head
+
+
+def gp_head(kernel: str) -> GPHead:
+    """A GP with room for more frames than it owns."""
+    head = built(GPHead(2, 9, kernel), 3)
+    head.start(FEATURES, standardisation(FEATURES), np.ones(2), np.full(2, 0.7), 1.0)
+    head.freeze(head.standardised(FEATURES), tf.constant(TARGETS))
+    return head
+
+
+def gp_loss(head: GPHead) -> tf.Tensor:
+    """The negative marginal likelihood."""
+    return -head.log_likelihood(head.standardised(FEATURES), tf.constant(TARGETS))
+
+
+def head_outputs(head: keras.layers.Layer, x: tf.Tensor) -> Outputs:
+    """Everything that a head predicts."""
+    levels = head.predict(x)
+    return {"p": levels.probabilities, **(gaussian(levels.regression) if levels.regression else {})}
+
+
+def lbp_system() -> FeatureSystem:
+    """Linear regression on LBP and landmarks: a system with two inputs."""
+    options = {"system": "mlr", "features": "lbp", "lbp_rows": 2, "lbp_columns": 1}
+    model = build_system(dataclasses.replace(SMALL, **options), 2)
+    set_constants(model.head)
+    return model
+
+
+def no_loss(layer: keras.layers.Layer) -> tf.Tensor:
+    """Of what has no trainable weight."""
+    return tf.zeros(())
+
+
+GP_HEAD = {
+    "centre": (3,),
+    "gain": (3,),
+    "label_mean": (2,),
+    "label_scale": (2,),
+    "inputs": (9, 3),
+    "alpha": (9, 2),
+    "L_inv": (9, 9),
+    "frozen_noise": (),
+}
 
 # Cases --------------------------------------------------------------------------------------------
 
@@ -445,6 +507,67 @@ CASES = {
         },
         constant=vgg16_convolutions(),
     ),
+    "LBPLandmarks": Case(
+        make=lambda: built(LBPLandmarks(3, 2)),
+        inputs={"images": normal(BATCH, 12, 8, 1), "landmarks": normal(BATCH, 49, 2)},
+        predict=lambda layer, images, landmarks: {"x": layer.features(images, landmarks)},
+        loss=no_loss,
+        trainable={},
+        constant={},
+    ),
+    "MLRHead": Case(
+        make=lambda: set_constants(built(MLRHead(2), 3)),
+        inputs={"x": normal(BATCH, 3)},
+        predict=head_outputs,
+        loss=no_loss,
+        trainable={},
+        constant={"centre": (3,), "W": (3, 2), "level": (2,), "variance": (2,)},
+    ),
+    "SORHead": Case(
+        make=lambda: set_constants(built(SORHead(2), 3)),
+        inputs={"x": normal(BATCH, 3)},
+        predict=head_outputs,
+        loss=no_loss,
+        trainable={},
+        constant={"centre": (3,), "W": (3, 2), "gamma": (2, 5)},
+    ),
+    "SORHead-logit": Case(
+        make=lambda: set_constants(built(SORHead(2, "logit"), 3)),
+        inputs={"x": normal(BATCH, 3)},
+        predict=head_outputs,
+        loss=no_loss,
+        trainable={},
+        constant={"centre": (3,), "W": (3, 2), "gamma": (2, 5)},
+    ),
+    "GPHead": Case(
+        make=lambda: gp_head("rbf"),
+        inputs={"x": normal(BATCH, 3)},
+        predict=head_outputs,
+        loss=gp_loss,
+        trainable={"log_amplitude": (), "log_noise": (), "log_lengthscales": (1,)},
+        constant=GP_HEAD,
+    ),
+    "GPHead-ard": Case(
+        make=lambda: gp_head("rbf_ard"),
+        inputs={"x": normal(BATCH, 3)},
+        predict=head_outputs,
+        loss=gp_loss,
+        trainable={"log_amplitude": (), "log_noise": (), "log_lengthscales": (3,)},
+        constant=GP_HEAD,
+    ),
+    "FeatureSystem": Case(
+        make=lbp_system,
+        inputs={"crops": random_crops(BATCH), "landmarks": 80 + 30 * normal(BATCH, 49, 2)},
+        predict=lambda model, crops, landmarks: model(crops, landmarks),
+        loss=no_loss,
+        trainable={},
+        constant={
+            "head/centre": (216,),
+            "head/W": (216, 2),
+            "head/level": (2,),
+            "head/variance": (2,),
+        },
+    ),
     "DeepCoder": Case(
         make=deep_coder,
         inputs={"crops": random_crops(BATCH)},
@@ -515,6 +638,9 @@ def input_shape_of(layer: keras.layers.Layer) -> tuple[int, ...]:
         LabelHead: (3,),
         PooledConv2D: (5, 6, 2),
         RankHead: (3,),
+        MLRHead: (3,),
+        SORHead: (3,),
+        GPHead: (3,),
         UpsampleConv2D: (4, 6, 2),
     }
     return shapes.get(type(layer), ())
