@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LinearRegression, Ridge
 
 from deepcoder_tf.action_units import LEVELS, MISSING
 from deepcoder_tf.evaluation.metrics import icc31
+from deepcoder_tf.models.least_squares import LeastSquares
 
 __all__ = ["ALPHAS", "LinearBaseline", "RidgePCA", "mlr", "ridge", "ridge_pca"]
 
@@ -83,7 +83,7 @@ def mlr(features: ArrayLike, labels: ArrayLike) -> LinearBaseline:
     Source: MLR of DeepCoder, Table 1.
     """
     X, Y = _checked(features, labels)
-    return _fit_by_mask(X, Y, 0.0)
+    return _solve(LeastSquares(X, Y), 0.0)
 
 
 def ridge(
@@ -113,9 +113,10 @@ def ridge(
     if not alphas:
         raise ValueError("alphas must hold at least one penalty")
     unit = len(X) * max(float(X.var(0).max()), np.finfo(np.float32).tiny)
+    problem = LeastSquares(X, Y)
     best, best_score = None, -np.inf
     for alpha in sorted(alphas, reverse=True):
-        fitted = _fit_by_mask(X, Y, alpha * unit)
+        fitted = _solve(problem, alpha * unit)
         score = _mean_icc(T, fitted.predict(V))
         if best is None or score > best_score:
             best, best_score = fitted, score
@@ -177,19 +178,9 @@ def _scores(pca: PCA, crops: np.ndarray) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, pca.n_components_))
 
 
-def _fit_by_mask(X: np.ndarray, Y: np.ndarray, alpha: float) -> LinearBaseline:
-    """One solve for all action units that are labelled on the same frames."""
-    weights, intercept = np.zeros((X.shape[1], Y.shape[1])), np.zeros(Y.shape[1])
-    labelled = Y != MISSING
-    for mask in np.unique(labelled, axis=1).T:
-        if not mask.any():
-            continue
-        same = (labelled == mask[:, None]).all(0)
-        model = Ridge(alpha) if alpha > 0 else LinearRegression()
-        model.fit(X[mask], Y[mask][:, same])
-        weights[:, same] = model.coef_.T
-        intercept[same] = model.intercept_
-    return LinearBaseline(weights, intercept, alpha)
+def _solve(problem: LeastSquares, alpha: float) -> LinearBaseline:
+    fit = problem.solve(alpha)
+    return LinearBaseline(fit.weights, fit.intercept, alpha)
 
 
 def _mean_icc(labels: np.ndarray, predictions: np.ndarray) -> float:

@@ -80,7 +80,7 @@ class FeatureSystem(System):
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
-        parts = {"extractor": self.extractor, "head": self.head}
+        parts: dict[str, keras.layers.Layer] = {"extractor": self.extractor, "head": self.head}
         return {
             **super().get_config(),
             **{

@@ -27,6 +27,7 @@ from deepcoder_tf.types import LevelPrediction
 __all__ = ["KERNELS", "GPHead"]
 
 KERNELS = ("rbf", "rbf_ard")
+"""With one lengthscale for all standardised features, and with one for each."""
 
 START_NOISE = 0.5
 """Share of the labels' variance that is called noise before training."""

@@ -32,6 +32,7 @@ __all__ = ["LINKS", "OrdinalFit", "fit_ordinal", "level_distribution"]
 log = logging.getLogger(__name__)
 
 LINKS = ("probit", "logit")
+"""Distributions behind the levels: normal, logistic."""
 
 LOGISTIC_SCALE = 1.7
 """Standard deviation of the normal that is closest to the logistic distribution."""
