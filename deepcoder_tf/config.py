@@ -250,6 +250,16 @@ class Config:
         "ordinal term: Gauss-Hermite, or one sample as in Eq. 20",
         choices=("quadrature", "sample"),
     )
+    gp_head_steps: int = option(
+        0,
+        "L-BFGS iterations that solve for the ordinal head of the GP coder after an epoch; "
+        "0: it moves with the other parameters only",
+        low=0,
+        high=1000,
+    )
+    gp_head_prior: float = option(
+        10.0, "standard deviation of the prior of an ordinal weight of the GP coder", low=1e-3
+    )
     ordinal_weight: float = option(1.0, "weight of the label term of a GP coder", low=0.0)
     z0_uncertainty: str = option(
         "mean",
@@ -464,6 +474,8 @@ SMALL: dict[str, Any] = {
     "cnn_features": 200,
     "vgg16_side": 48,
     "vgg16_units": 256,
+    "lbp_rows": 3,
+    "lbp_columns": 2,
     "gp_points": 900,
     "gp_block": 450,
     "gp_init": "labels",
