@@ -14,8 +14,8 @@ from deepcoder_tf.evaluation.figures.style import STYLE, save
 
 __all__ = ["reconstructions"]
 
-CELL, MARGIN = 1.15, 0.9
-"""Inches: a crop's column, and the names of the rows at the left."""
+CELL, MARGIN, TITLES = 1.15, 0.9, 0.22
+"""Inches: a crop's column, the names of the rows at the left, the titles above a band."""
 
 
 @matplotlib.rc_context(STYLE)
@@ -52,10 +52,14 @@ def reconstructions(
     limit = float(np.quantile(np.abs(error), 0.995)) or 1.0
     height = 0.94 * cell * X.shape[1] / X.shape[2]
     width = cell * columns + MARGIN
-    figure = Figure(figsize=(width, bands * (3 * height + 0.1) + 0.2))
-    axes = figure.subplots(3 * bands, columns, squeeze=False)
-    figure.subplots_adjust(MARGIN / width, 0.01, 0.995, 0.97, 0.05, 0.06)
-    for axis in axes.ravel():
+    # Above each band a row of its own for the titles, which would otherwise cover the band before.
+    total = bands * (3 * height + TITLES)
+    figure = Figure(figsize=(width, total))
+    ratios = [TITLES, height, height, height] * bands
+    grid = figure.subplots(4 * bands, columns, squeeze=False, height_ratios=ratios)
+    figure.subplots_adjust(MARGIN / width, 0.01, 0.995, 1, 0.05, 0.03)
+    axes = grid[np.arange(4 * bands) % 4 > 0]
+    for axis in grid.ravel():
         axis.set_axis_off()
     for i in range(len(X)):
         band, column = divmod(i, columns)

@@ -50,7 +50,7 @@ def label_distribution(path: str | Path, counts: Mapping[str, Mapping[str, Array
     units = list(next(iter(counts.values()), {}))
     if not units or any(list(by_unit) != units for by_unit in counts.values()):
         raise ValueError("label counts need a split, and the same action units in each")
-    figure, axes = _panels(units, columns=3, height=1.35, sharex=True, sharey=True)
+    figure, axes = _panels(units, 3, 1.35, "level", "frames", sharex=True, sharey=True)
     for unit, axis in zip(units, axes, strict=False):
         for i, (split, by_unit) in enumerate(counts.items()):
             n = np.asarray(by_unit[unit], np.float64)
@@ -62,7 +62,6 @@ def label_distribution(path: str | Path, counts: Mapping[str, Mapping[str, Array
         axis.set(yscale="log", xticks=range(LEVELS))
         axis.set_title(unit, loc="left", fontsize=9, pad=3)
         axis.grid(axis="y", color=GRID, lw=0.6)
-    _label_edges(figure, "level", "frames")
     legend_below(figure, axes[0])
     save(figure, path)
 
@@ -84,10 +83,7 @@ def confusion_matrices(path: str | Path, counts: Mapping[str, ArrayLike]) -> Non
     tables = {unit: np.asarray(table) for unit, table in counts.items()}
     if not tables or any(t.ndim != 2 or t.shape[0] != t.shape[1] for t in tables.values()):
         raise ValueError("confusion matrices must be square, and there must be one at least")
-    columns = min(2, len(tables))
-    rows = -(-len(tables) // columns)
-    figure, grid = canvas(2.3 * rows + 0.6, rows, columns)
-    axes = list(grid.ravel())
+    figure, axes = _panels(list(tables), 2, 2.3, "most probable level", "annotated level")
     for (unit, table), axis in zip(tables.items(), axes, strict=False):
         total = table.sum(1, keepdims=True)
         share = np.where(total > 0, table / np.maximum(total, 1), np.nan)
@@ -103,9 +99,6 @@ def confusion_matrices(path: str | Path, counts: Mapping[str, ArrayLike]) -> Non
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         axis.set_title(unit, loc="left", fontsize=9, pad=3)
-    for axis in axes[len(tables) :]:
-        axis.set_axis_off()
-    _label_edges(figure, "most probable level", "annotated level")
     bar = figure.colorbar(picture, ax=axes, location="top", shrink=0.6, aspect=40, pad=0.01)
     bar.set_label("share of the frames of that annotated level", fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -161,7 +154,15 @@ def reliability_by_unit(path: str | Path, tables: Mapping[str, ReliabilityTable]
     """
     if not tables:
         raise ValueError("there is no reliability table to draw")
-    figure, axes = _panels(list(tables), columns=3, height=1.5, sharex=True, sharey=True)
+    figure, axes = _panels(
+        list(tables),
+        3,
+        1.5,
+        "predicted probability",
+        "observed frequency",
+        sharex=True,
+        sharey=True,
+    )
     for (unit, table), axis in zip(tables.items(), axes, strict=False):
         filled = table.count > 0
         p, f, n = table.probability[filled], table.frequency[filled], table.count[filled]
@@ -173,7 +174,6 @@ def reliability_by_unit(path: str | Path, tables: Mapping[str, ReliabilityTable]
         axis.set_xticklabels(("0", ".5", "1"))
         axis.set_title(unit, loc="left", fontsize=9, pad=3)
         axis.grid(color=GRID, lw=0.6)
-    _label_edges(figure, "predicted probability", "observed frequency")
     save(figure, path)
 
 
@@ -197,9 +197,9 @@ def wilson(frequency: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _panels(
-    names: Sequence[str], columns: int, height: float, **options: bool
+    names: Sequence[str], columns: int, height: float, xlabel: str, ylabel: str, **options: bool
 ) -> tuple[matplotlib.figure.Figure, list[Axes]]:
-    """A grid with an axis for each name; where one is left over, the one above keeps its ticks."""
+    """A grid with an axis for each name; the lowest of each column names the horizontal axis."""
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
     figure, grid = canvas(height * rows + 0.8, rows, columns, width=WIDTH, **options)
@@ -207,10 +207,8 @@ def _panels(
     for number, axis in enumerate(axes):
         if number >= len(names):
             axis.set_axis_off()
-            axes[number - columns].tick_params(labelbottom=True)
-    return figure, axes
-
-
-def _label_edges(figure: matplotlib.figure.Figure, xlabel: str, ylabel: str) -> None:
-    figure.supxlabel(xlabel, fontsize=9)
+        elif number + columns >= len(names):
+            axis.set_xlabel(xlabel)
+            axis.tick_params(labelbottom=True)
     figure.supylabel(ylabel, fontsize=9)
+    return figure, axes

@@ -86,7 +86,8 @@ class LatentSpaces:
         )
         return (
             f"Z{n} ({self.chosen.codes[n].shape[1]} dimensions) after iteration {iteration}, the "
-            f"chosen model: {self.sample()}. The subject was never told to the model. {T_SNE}. "
+            f"chosen model: {self.sample()}, a colour and marker for each, which the model never "
+            f"knew. {T_SNE}. "
             f"From {self.cell.name}."
         )
 

@@ -15,10 +15,13 @@ from deepcoder_tf.evaluation.figures.style import DPI
 
 __all__ = ["Missing", "Picture", "Section", "Table", "render"]
 
-SVG_LIMIT = 200_000
+SVG_LIMIT = 500_000
 """Bytes; a larger SVG, of many points, is shown as PNG."""
 
 CSS_INCH = 96
+
+TALL = 1.25
+"""A figure of more than that many times its width stands beside two others."""
 
 
 class Picture(NamedTuple):
@@ -98,7 +101,7 @@ h2 { font-size: 1.2rem; margin: 2.5rem 0 1rem; padding-top: .75rem;
 h3 { font-size: 1rem; margin: 0 0 .5rem; }
 a { color: var(--link); }
 p { margin: .25rem 0; }
-.soft, figcaption, caption { color: var(--soft); font-size: .875rem; }
+.soft, figcaption { color: var(--soft); font-size: .875rem; }
 nav { margin: 1rem 0; padding: .75rem 1rem; background: #f6f6f6; border-radius: .5rem; }
 nav ul { margin: 0; padding-left: 1.1rem; }
 nav li { break-inside: avoid; }
@@ -106,14 +109,15 @@ nav > ul { columns: 20rem; }
 .figures { display: grid; gap: 2rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
 figure { margin: 0; min-width: 0; }
+@media (min-width: 58rem) { .tall { grid-row: span 2; } }
 img { display: block; max-width: 100%; height: auto; }
 figcaption { margin-top: .5rem; max-width: 40rem; }
 code { font-size: .8125rem; overflow-wrap: anywhere; }
 .missing { grid-column: 1 / -1; padding: .5rem .75rem; border-left: 3px solid #a6761d;
   background: #fbf7ef; font-size: .9375rem; }
-.wide { grid-column: 1 / -1; overflow-x: auto; }
+.whole { grid-column: 1 / -1; min-width: 0; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .5rem; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
@@ -207,19 +211,25 @@ def item_html(item: Picture | Missing | Table, name: str = "") -> str:
             f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in item.rows
         )
         return (
-            f'<div class="wide"{mark}><h3>{escape(item.title)}</h3><table><caption>'
-            f"{escape(item.caption)}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table></div>"
+            f'<div class="whole"{mark}><h3>{escape(item.title)}</h3><p class="soft">'
+            f'{escape(item.caption)}</p><div class="wide"><table><thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div></div>"
         )
+    image, tall = image_html(item)
+    kind = ' class="tall"' if tall else ""
     return (
-        f"<figure{mark}><h3>{escape(item.title)}</h3>{image_html(item)}"
+        f"<figure{mark}{kind}><h3>{escape(item.title)}</h3>{image}"
         f"<figcaption>{escape(item.caption)} <code>{escape(item.path.name)}.png, .svg</code>"
         "</figcaption></figure>"
     )
 
 
-def image_html(picture: Picture) -> str:
-    """The figure with its data inside: the SVG, or the PNG where the SVG is large."""
+def image_html(picture: Picture) -> tuple[str, bool]:
+    """The figure with its data inside, as SVG or, where that is large, as PNG; whether it is tall.
+
+    Raises:
+      UserError: a file cannot be read.
+    """
     files = {kind: picture.path.with_name(f"{picture.path.name}.{kind}") for kind in ("png", "svg")}
     try:
         png, svg = (files[kind].read_bytes() for kind in ("png", "svg"))
@@ -228,8 +238,9 @@ def image_html(picture: Picture) -> str:
     # Width and height stand in the header of every PNG.
     width, height = struct.unpack(">II", png[16:24])
     kind, data = ("svg+xml", svg) if len(svg) <= SVG_LIMIT else ("png", png)
-    return (
+    image = (
         f'<img alt="{escape(picture.title)}" width="{round(width * CSS_INCH / DPI)}" '
         f'height="{round(height * CSS_INCH / DPI)}" '
         f'src="data:image/{kind};base64,{base64.b64encode(data).decode("ascii")}">'
     )
+    return image, height > TALL * width
