@@ -1,14 +1,14 @@
 """One training step of the sparse VO-GPAE: whether N enters its time, and its floor of operations.
 
-    python benchmarks/sparse_step.py [--frames 5000 20000 100000] [--repeats 7] > sparse_step.json
+    python benchmarks/sparse_step.py [--frames 5000 20000 100000] [--repeats 20] > sparse_step.json
 
-A step is what the training loop does between two updates: draw a balanced batch of 512 from N
-frames, gather their codes, differentiate the bound, update every parameter with Adam; D0 = 2000,
-D1 = 50, Q = 12, 512 anchors, 256 inducing codes, float64. Eight steps, whose batches are drawn
-together, are timed at once, the values of N in turns; `times_first` is the time over that of the
-smallest N. `ratio` is the time of the step over the time that its floor would take at the rate of
-TensorFlow's own float64 product, `ratio_numpy` at that of NumPy's, each measured between the
-repeats of the same run.
+A step is what the training loop does from one update to the next: gather the codes of a balanced
+batch of 512 of N frames, differentiate the bound, update every parameter with Adam; D0 = 2000,
+D1 = 50, Q = 12, 512 anchors, 256 inducing codes, float64. The draw of the batch, which the loop
+makes for many steps at once, is timed by itself and added. Values of N are timed in turns;
+`times_first` is the time over that of the first. `ratio` is the time of the step over the time that
+its floor would take at the rate of TensorFlow's own float64 product, `ratio_numpy` at that of
+NumPy's, each measured between the repeats of the same run.
 
 The floor counts, in operations, with m_e anchors, m_d inducing codes and a batch of B: for K_UU and
 its gradient 3 m_e² D0 (half of the symmetric product, then one product); for k(z, U) and its
@@ -36,8 +36,8 @@ from deepcoder_tf.training.step import Step, make_optimizer
 from deepcoder_tf.types import Gaussian
 
 D0, D1, Q, ANCHORS, INDUCING, BATCH, SUBJECTS = 2000, 50, 12, 512, 256, 512, 18
-STEPS = 8
-"""Steps between two draws of batches; a call that is timed makes so many."""
+DRAWN = 8
+"""Batches that one timed draw makes."""
 
 
 def floor() -> float:
@@ -70,21 +70,25 @@ def trained(parts: dict[str, np.ndarray]) -> Step:
     return Step(coder, make_optimizer("adam", 1e-3), lambda z_in, seed: z_in, None, 100.0)
 
 
-def steps_of(count: int) -> Callable[[], None]:
-    """Some steps with N frames, from the draw of their batches to the last update."""
+def calls_of(count: int, repeats: int) -> dict[str, Callable[[], object]]:
+    """A step with N frames, and the draw of some batches."""
     parts = frames(count)
     step = trained(parts)
     subjects = np.arange(count) * SUBJECTS // count
     probabilities, rng = balanced_probabilities(parts["labels"], subjects), np.random.default_rng(0)
+    drawn = iter(batches(parts, sample_epoch(probabilities, BATCH, repeats + 1, rng)))
     weight, points = tf.constant(1.0), tf.constant(float(count))
 
-    def call() -> None:
-        for batch in batches(parts, sample_epoch(probabilities, BATCH, STEPS, rng)):
-            z_in = Gaussian(batch["mean"], batch["var"])
-            given = batch["labels"], batch["index"], None, weight, weight, points
-            step.run(z_in, *given, tf.constant([0, 1]))["bound"].numpy()
+    def one_step() -> None:
+        batch = next(drawn)
+        z_in = Gaussian(batch["mean"], batch["var"])
+        given = batch["labels"], batch["index"], None, weight, weight, points
+        step.run(z_in, *given, tf.constant([0, 1]))["bound"].numpy()
 
-    return call
+    return {
+        f"step {count}": one_step,
+        f"draw {count}": lambda: sample_epoch(probabilities, BATCH, DRAWN, rng),
+    }
 
 
 def products() -> dict[str, Callable[[], object]]:
@@ -101,18 +105,22 @@ def main() -> None:
     parser.add_argument(
         "--frames", type=int, nargs="+", default=[5000, 20000, 100000], help="values of N"
     )
-    parser.add_argument("--repeats", type=int, default=7, help="timed repeats, the best counts")
+    parser.add_argument("--repeats", type=int, default=20, help="timed repeats, the best counts")
     options = parser.parse_args()
     record = Record("tensorflow", "tensorflow-probability")
-    calls = products() | {str(count): steps_of(count) for count in options.frames}
+    calls = products()
+    for count in options.frames:
+        calls |= calls_of(count, options.repeats)
     best = best_seconds(calls, options.repeats)
-    per_step = {count: best[str(count)] / STEPS for count in options.frames}
+    draws = {count: best[f"draw {count}"] / DRAWN for count in options.frames}
+    per_step = {count: best[f"step {count}"] + draws[count] for count in options.frames}
     product = 2.0 * BATCH * BATCH * D0
     rates = {name: product / best[name] for name in ("gemm", "gemm_numpy")}
     steps = [
         {
             "frames": count,
             "step_seconds": seconds,
+            "draw_seconds": draws[count],
             "times_first": seconds / per_step[options.frames[0]],
             "ratio": seconds / (floor() / rates["gemm"]),
             "ratio_numpy": seconds / (floor() / rates["gemm_numpy"]),
