@@ -14,12 +14,23 @@ from absl import flags
 from deepcoder_tf.cli import command
 from deepcoder_tf.errors import UserError
 
-COMMANDS = ("benchmark", "demo", "evaluate", "export", "predict", "prepare", "synthesize", "train")
+COMMANDS = (
+    "benchmark",
+    "demo",
+    "evaluate",
+    "export",
+    "predict",
+    "prepare",
+    "report",
+    "synthesize",
+    "train",
+)
 REQUIRED = {
     "benchmark": ("output_dir",),
     "evaluate": ("model_dir", "data_dir", "output_dir"),
     "export": ("model_dir", "output_dir"),
     "predict": ("model", "output"),
+    "report": ("bench_dir",),
     "train": ("data_dir", "model_dir"),
 }
 
