@@ -13,13 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from deepcoder_tf.action_units import MISSING
-from deepcoder_tf.models.regression import ROUNDING_VARIANCE, chunks
+from deepcoder_tf.models.regression import RANK_TOLERANCE, ROUNDING_VARIANCE, chunks
 
 __all__ = ["LeastSquares", "LinearFit"]
-
-RANK_TOLERANCE = 1e-11
-"""Directions of a smaller share of the largest variance are rounding of single-precision features
-(3e-6 of its standard deviation), not something to regress on."""
 
 
 class LinearFit(NamedTuple):

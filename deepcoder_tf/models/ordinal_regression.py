@@ -25,7 +25,7 @@ from scipy.special import expit, ndtr
 from deepcoder_tf.action_units import LEVELS, MISSING
 from deepcoder_tf.likelihoods.ordered_probit import OrderedProbit
 from deepcoder_tf.likelihoods.ordinal import MIN_GAP, cutpoints, initial_cutpoints, raw_cutpoints
-from deepcoder_tf.models.regression import Standardisation, chunks
+from deepcoder_tf.models.regression import RANK_TOLERANCE, Standardisation, chunks
 
 __all__ = ["LINKS", "OrdinalFit", "fit_ordinal", "level_distribution"]
 
@@ -171,11 +171,12 @@ class Problem:
         information = np.maximum(self.information(start) * count, 1.0)  # [Q]
         parts = chunks(*features.shape)
         self.kept = [self.standardised(r) for r in parts] if features.size <= KEPT else None
-        spread, self.basis = np.linalg.eigh(self.correlations())
-        curvature = np.maximum(spread, 0.0)[:, np.newaxis] * information + penalty
-        # Directions in which neither data nor prior say anything keep the weight 0.
-        said = curvature > 1e-9 * information.max()
-        self.scale = np.where(said, 1.0 / np.sqrt(np.where(said, curvature, 1.0)), 0.0)  # [F, Q]
+        spread, basis = np.linalg.eigh(self.correlations())
+        # In directions without data the weight is 0, by the prior or as the smallest of many.
+        varies = spread > RANK_TOLERANCE * spread.max(initial=0.0)
+        self.basis = basis[:, varies]  # [F, r]
+        curvature = spread[varies, np.newaxis] * information + penalty
+        self.scale = 1.0 / np.sqrt(curvature)  # [r, Q]
         self.raw_scale = 1.0 / np.sqrt(information)[:, np.newaxis]  # [Q, 1]
         self.size = self.scale.size + self.raw_start.size
         self.log_likelihood = 0.0
@@ -209,7 +210,7 @@ class Problem:
 
     def parameters(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the standardised features `[F, Q]` and cut-points `[Q, K]`."""
-        W = self.basis @ (self.scale * x[: self.scale.size].reshape(self.shape))
+        W = self.basis @ (self.scale * x[: self.scale.size].reshape(self.scale.shape))
         raw = tf.constant(self.raw(x))
         return W, cutpoints(raw[:, 0], raw[:, 1:], MIN_GAP).numpy()
 
@@ -220,7 +221,7 @@ class Problem:
 
     def loss(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Negative log-posterior up to a constant, and its gradient."""
-        W = self.basis @ (self.scale * x[: self.scale.size].reshape(self.shape))
+        W = self.basis @ (self.scale * x[: self.scale.size].reshape(self.scale.shape))
         raw = tf.constant(self.raw(x))
         prior, g_raw = self.terms(
             tf.zeros((LEVELS, self.shape[1]), tf.float64),

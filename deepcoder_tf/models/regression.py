@@ -13,11 +13,22 @@ from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.likelihoods.ordered_probit import OrderedProbit
 from deepcoder_tf.types import Gaussian, LevelPrediction
 
-__all__ = ["ROUNDING_VARIANCE", "Standardisation", "chunks", "rounded_levels", "standardisation"]
+__all__ = [
+    "RANK_TOLERANCE",
+    "ROUNDING_VARIANCE",
+    "Standardisation",
+    "chunks",
+    "rounded_levels",
+    "standardisation",
+]
 
 ROUNDING_VARIANCE = 1.0 / 12.0
 """Variance in levels² of a number that was rounded to a whole level: no regression of levels knows
 them better, even where it meets every training label."""
+
+RANK_TOLERANCE = 1e-11
+"""Directions of a smaller share of the largest variance are rounding of single-precision features
+(3e-6 of its standard deviation), not something to regress on."""
 
 CHUNK = 2**22
 """Numbers of a feature matrix that are turned into double precision at a time (32 MB)."""
