@@ -29,10 +29,16 @@ __all__ = [
 CODER_KINDS = ("conv", "dense", "gp")
 
 STACKS = ("2dc", "dcp")
+"""Systems that are stacks of coders."""
+
 NETWORKS = ("cnn", "or_cnn", "vgg16")
+"""Systems that are networks trained by likelihood alone."""
+
 FEATURE_SYSTEMS = ("vogpae", "vae_dgp", "gp", "sor", "mlr")
+"""Systems that see features instead of pixels."""
+
 SYSTEMS = (*STACKS, *NETWORKS, *FEATURE_SYSTEMS)
-"""The rows of the paper's Table 1: coders on pictures, networks on pictures, models of features."""
+"""The rows of the paper's Table 1."""
 
 
 def option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf.types import Gaussian
@@ -81,6 +82,14 @@ class Coder(keras.layers.Layer, abc.ABC):
 
     def refresh(self) -> None:
         """Recomputes what prediction needs after an epoch; nothing for parametric coders."""
+
+    def fit_labels(self, z_in: Gaussian, labels: np.ndarray) -> None:
+        """Solves for the label head alone after `refresh`; nothing for parametric coders.
+
+        Args:
+          z_in: q(Z_{n-1}) at the rows that the coder trains on, in order, `[N, D_{n-1}]` arrays.
+          labels: `[N, Q]`, -1 where missing.
+        """
 
     def penalty(self) -> tf.Tensor:
         """What the bound pays once per data set for its weights, in nats."""

@@ -22,6 +22,7 @@ from deepcoder_tf.likelihoods.ordinal import (
     sampled_log_prob,
     weight_prior,
 )
+from deepcoder_tf.likelihoods.ordinal_fit import OrdinalHead, fit_ordinal_head
 from deepcoder_tf.numerics import positive, relative_jitter, softplus_inverse
 from deepcoder_tf.types import Gaussian
 
@@ -32,6 +33,9 @@ NOISE_FLOOR = 1e-4
 
 ALIVE_POINTS = 500
 """Points on which the start of the encoder's kernel is checked."""
+
+HEAD_FRAMES = 5000
+"""Frames, evenly spread, from which the head is solved for, at most."""
 
 CALIBRATION_RANGE = (1e-3, 1e3)
 """Range of the per-dimension factor c_d of the tied prior's variance."""
@@ -62,6 +66,10 @@ class GPCoder(Coder):
       expectation: of the ordinal term: `quadrature`, or `sample` (Eq. 20).
       z0_uncertainty: `mean`: the decoder explains the mean of Z0; `expected`: its posterior.
       tie_variance: `loo_calibrated` per dimension, or `shared` as in the paper.
+      head_steps: iterations in which W and γ are solved for after an epoch, with the codes as they
+        are; 0: they only move with everything else, as in the paper.
+      head_prior: standard deviation of the prior of a weight of W about 0, or with `init=labels`
+        about the weights that read each action unit off its own dimension.
       seed: of the initial values.
     """
 
@@ -76,6 +84,8 @@ class GPCoder(Coder):
         expectation: str = "quadrature",
         z0_uncertainty: str = "mean",
         tie_variance: str = "loo_calibrated",
+        head_steps: int = 0,
+        head_prior: float = 10.0,
         seed: int = 0,
         **kwargs,
     ) -> None:
@@ -90,6 +100,8 @@ class GPCoder(Coder):
         self.expectation = expectation
         self.z0_uncertainty = z0_uncertainty
         self.tie_variance = tie_variance
+        self.head_steps = head_steps
+        self.head_prior = head_prior
         self.seed = seed
 
     def build(self, input_shape=None) -> None:
@@ -103,6 +115,7 @@ class GPCoder(Coder):
         self.raw_noise0 = self.add("raw_noise0", (), inverse(0.1 - NOISE_FLOOR))
         self.raw_noise1 = self.add("raw_noise1", (), inverse(0.5 - NOISE_FLOOR))
         self.W = self.add("W", (Q, D1), 0.0)
+        self.W_centre = self.add("W_centre", (Q, D1), 0.0, constant=True)
         self.raw_first = self.add("raw_first", (Q,), 0.0)
         self.raw_gaps = self.add("raw_gaps", (Q, LEVELS - 2), 0.0)
 
@@ -178,8 +191,32 @@ class GPCoder(Coder):
         return expected_log_prob(labels, W, self.cutpoints, q.mean, q.var)
 
     def penalty(self) -> tf.Tensor:
-        """The weak prior that keeps W finite on separable data."""
-        return -weight_prior(tf.convert_to_tensor(self.W))
+        """The prior that keeps W finite on separable data."""
+        return -weight_prior(self.W - tf.convert_to_tensor(self.W_centre), self.head_prior)
+
+    def fit_labels(self, z_in: Gaussian, labels: np.ndarray) -> None:
+        """Solves for W and γ with the codes as they are; see `Coder`.
+
+        The codes want few and small steps, or they overfit through M; the head wants many.
+        """
+        if not self.head_steps:
+            return
+        rows = np.linspace(0, len(labels) - 1, min(HEAD_FRAMES, len(labels))).astype(np.int32)
+        z = tf.constant(np.asarray(z_in.mean[rows], np.float64))
+        q = self.encode_train(z, tf.constant(rows))
+        start = OrdinalHead(*map(tf.convert_to_tensor, (self.W, self.raw_first, self.raw_gaps)))
+        head = fit_ordinal_head(
+            start,
+            tf.constant(labels[rows], tf.int32),
+            q.mean,
+            q.var,
+            tf.convert_to_tensor(self.W_centre),
+            self.head_prior,
+            self.head_steps,
+        )
+        self.W.assign(head.W)
+        self.raw_first.assign(head.raw_first)
+        self.raw_gaps.assign(head.raw_gaps)
 
     def level_probabilities(self, q: Gaussian) -> tf.Tensor:
         """p(y = s) with Z1 integrated out in closed form, `[B, Q, L]`."""
@@ -218,7 +255,8 @@ class GPCoder(Coder):
             k = min(self.outputs, self.latent_dim)
             M[:, k:] = M[:, : self.latent_dim - k]
             M[:, :k] = standard_scores(labels)[:, :k]
-            W[:, :k] += np.eye(self.outputs, k)
+            self.W_centre.assign(np.eye(self.outputs, self.latent_dim))
+            W += np.eye(self.outputs, self.latent_dim)
         self.M.assign(M)
         self.W.assign(W)
         self.lengthscale0.assign(self.lengthscale_factor * median_lengthscale(tf.constant(Z0)))
@@ -281,6 +319,8 @@ class GPCoder(Coder):
             "expectation": self.expectation,
             "z0_uncertainty": self.z0_uncertainty,
             "tie_variance": self.tie_variance,
+            "head_steps": self.head_steps,
+            "head_prior": self.head_prior,
             "seed": self.seed,
         }
 

@@ -114,8 +114,11 @@ def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
       ValueError: an array of Python objects.
       UserError: the operating system refused.
     """
+    objects = [name for name, array in arrays.items() if array.dtype.hasobject]
+    if objects:
+        raise ValueError(f"{path}: {objects[0]} holds Python objects, which only a pickle could keep")
     with files.replacing(path, "wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 def write_predictions(

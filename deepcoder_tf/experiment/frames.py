@@ -75,11 +75,12 @@ def choose_subset(labels: np.ndarray, subjects: np.ndarray, config: Config) -> n
     labelled = np.flatnonzero(np.any(labels != MISSING, axis=1))
     sparse = config.gp == "sparse"
     # A stack leaves half of the labelled frames to its convolutional coder.
-    share = 2 if stack and config.labelled_share == 1 and not sparse else 1
+    split = stack and config.labelled_share == 1 and not config.overlap and not sparse
+    most = config.gp_inducing if sparse else config.gp_points
     rows = subset(
         labels[labelled],
         subjects[labelled],
-        min(config.gp_inducing if sparse else config.gp_points, max(2, len(labelled) // share)),
+        min(most, max(2, len(labelled) // 2 if split else len(labelled))),
         np.random.default_rng([config.seed, 0]),
         config.balance_ess,
         config.balance,

@@ -172,7 +172,8 @@ def expected_log_prob(
     """
     mean_f, var_f = _project(W, mean, var)
     nodes, weights = (tf.constant(v, mean_f.dtype) for v in gauss_hermite(n))
-    f = mean_f + tf.sqrt(var_f) * nodes[:, tf.newaxis, tf.newaxis]  # [n, N, Q]
+    # The root has no slope at 0, where a weight vector of 0 would put it.
+    f = mean_f + tf.sqrt(tf.maximum(var_f, 1e-30)) * nodes[:, tf.newaxis, tf.newaxis]  # [n, N, Q]
     log_prob = OrderedProbit(gamma, f).log_prob(tf.maximum(y, 0))
     return _masked(y, tf.tensordot(weights, log_prob, axes=1))
 

@@ -42,6 +42,8 @@ def build_gp_coder(
         "expectation": config.expectation,
         "z0_uncertainty": config.z0_uncertainty,
         "tie_variance": config.tie_variance,
+        "head_steps": config.gp_head_steps,
+        "head_prior": config.gp_head_prior,
         "seed": config.seed,
         "name": name,
     }

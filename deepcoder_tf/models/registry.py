@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deepcoder_tf.config import FEATURE_SYSTEMS, STACKS, Config
+from deepcoder_tf.models.coder_head import vae_dgp_head, vogpae_head
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.facs_network import FACSNetwork, facs_trunk
 from deepcoder_tf.models.feature_system import Extractor, FeatureSystem, Head
@@ -46,12 +47,13 @@ def make_system(config: Config, outputs: int, points: int) -> System:
 
 def feature_system(config: Config, outputs: int, points: int) -> FeatureSystem:
     """A head on deep features, or on LBP and landmarks, without weights."""
+    extractor = make_extractor(config)
     return FeatureSystem(
         config,
         outputs,
         points,
-        extractor=make_extractor(config),
-        head=make_head(config, outputs, points),
+        extractor=extractor,
+        head=make_head(config, extractor.feature_dim, outputs, points),
     )
 
 
@@ -62,8 +64,12 @@ def make_extractor(config: Config) -> Extractor:
     return facs_trunk(config)
 
 
-def make_head(config: Config, outputs: int, points: int) -> Head:
-    """What `config.system` names, on features."""
+def make_head(config: Config, features: int, outputs: int, points: int) -> Head:
+    """What `config.system` names, on F features."""
+    if config.system == "vogpae":
+        return vogpae_head(config, features, outputs, points)
+    if config.system == "vae_dgp":
+        return vae_dgp_head(config, features, outputs)
     if config.system == "mlr":
         return MLRHead(outputs, name="head")
     if config.system == "sor":

@@ -17,7 +17,14 @@ from deepcoder_tf.preprocessing.scale import to_unit_range
 from deepcoder_tf.training.augmentation import make_prepare
 from deepcoder_tf.training.averages import epoch_means
 from deepcoder_tf.training.balance import balanced_probabilities, sample_epoch
-from deepcoder_tf.training.data import Frames, RowView, batches
+from deepcoder_tf.training.coder_epoch import (
+    SKIPS_ALLOWED,
+    gp_batch_size,
+    gp_steps,
+    run_steps,
+    turns,
+)
+from deepcoder_tf.training.data import Frames, RowView
 from deepcoder_tf.training.step import Step, learning_rate_at, make_optimizer
 from deepcoder_tf.training.trainer import Report, Trainer
 from deepcoder_tf.types import Gaussian
@@ -25,8 +32,6 @@ from deepcoder_tf.types import Gaussian
 __all__ = ["Algorithm1"]
 
 ENCODE_BATCH = 128
-SKIPS_ALLOWED = 3
-"""Consecutive steps without a finite gradient (an indefinite matrix) before stopping."""
 
 
 class Algorithm1(Trainer):
@@ -63,8 +68,8 @@ class Algorithm1(Trainer):
             {f"optimizer_{n}": step.optimizer for n, step in enumerate(self.steps)},
         )
         every = np.arange(len(frames.labels))
-        split = any(coder.max_points is not None for coder in model.coders)
-        rest = np.setdiff1d(every, subset) if split else every
+        owned = any(coder.max_points is not None for coder in model.coders)
+        rest = np.setdiff1d(every, subset) if owned and not self.config.overlap else every
         self.frames = frames
         self.subset = subset
         self.rest = rest if len(rest) else every
@@ -126,25 +131,13 @@ class Algorithm1(Trainer):
         if code is not None:
             parts["code"] = code
         schedule = self.schedule(n, iteration, len(rows))
-        kl, label = tf.constant(weights.kl), tf.constant(weights.label)
-        results = []
-        for number, batch in enumerate(batches(parts, schedule)):
-            results.append(
-                step.run(
-                    Gaussian(batch["mean"], batch.get("var")),
-                    batch["labels"],
-                    batch["index"],
-                    batch.get("code"),
-                    kl,
-                    label,
-                    tf.constant(float(len(rows))),
-                    tf.constant([self.config.seed + 1000003 * (iteration + 2), 97 * number + n]),
-                )
-            )
-            self.bar.update()
+        seed = self.config.seed + 1000003 * (iteration + 2), n
+        results = run_steps(step, parts, schedule, weights, seed, self.bar.update)
         means = self.average(n, iteration, results)
         try:
             coder.refresh()
+            if n > 0:
+                coder.fit_labels(z_in, labels)
         except ValueError as error:
             raise UserError(
                 f"coder {n} ({self.config.stack[n].kind}), iteration {iteration}: {error}"
@@ -182,10 +175,10 @@ class Algorithm1(Trainer):
 
     def steps_in(self, n: int, iteration: int) -> int:
         """How many steps coder n makes in an iteration; -1 is the initial run."""
-        config = self.config
-        per_epoch = max(1, len(self.rows(n)) // self.batch_size(n))
+        config, count = self.config, len(self.rows(n))
         if self.is_gp(n):
-            return config.gp_init_steps if iteration < 0 else config.gp_steps or per_epoch
+            return gp_steps(config, iteration, count)
+        per_epoch = max(1, count // self.batch_size(n))
         return per_epoch * (config.init_epochs if iteration < 0 else config.epochs_per_iteration)
 
     def batch_size(self, n: int) -> int:
@@ -193,7 +186,7 @@ class Algorithm1(Trainer):
         config, count = self.config, len(self.rows(n))
         if not self.is_gp(n):
             return min(config.batch_size, count)
-        return count if config.gp == "exact" else min(config.gp_block, count)
+        return gp_batch_size(config, count)
 
     def schedule(self, n: int, iteration: int, count: int) -> np.ndarray:
         """The rows of every batch of an epoch, `[steps, batch]`, without repeats in a batch.
@@ -204,12 +197,7 @@ class Algorithm1(Trainer):
         steps, size = self.steps_in(n, iteration), self.batch_size(n)
         if self.model.coders[n].max_points is None:
             return sample_epoch(self.probabilities, size, steps, rng)
-        per_epoch = max(1, count // size)
-        epochs = [
-            rng.permutation(count)[: per_epoch * size].reshape(per_epoch, size)
-            for _ in range(-(-steps // per_epoch))
-        ]
-        return np.concatenate(epochs)[:steps] if epochs else np.empty((0, size), np.int64)
+        return turns(count, size, steps, rng)
 
     def steps_until(self, iteration: int) -> int:
         """Steps made when an iteration is finished."""

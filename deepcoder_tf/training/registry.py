@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from deepcoder_tf.models.coder_head import CoderHead
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.feature_system import FeatureSystem
 from deepcoder_tf.models.gp_regression import GPHead
 from deepcoder_tf.models.linear import MLRHead, SORHead
 from deepcoder_tf.models.network import Network
 from deepcoder_tf.models.system import System
+from deepcoder_tf.training.coder_on_features import CoderOnFeatures
 from deepcoder_tf.training.data import Frames
 from deepcoder_tf.training.feature_training import FeatureTrainer
 from deepcoder_tf.training.loop import Algorithm1
@@ -26,6 +28,7 @@ FEATURE_TRAINERS: dict[type, type[FeatureTrainer]] = {
     MLRHead: MLRTrainer,
     SORHead: SORTrainer,
     GPHead: GPTrainer,
+    CoderHead: CoderOnFeatures,
 }
 """The trainer of each head on features."""
 

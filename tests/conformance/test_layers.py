@@ -23,8 +23,10 @@ import deepcoder_tf.models
 from deepcoder_tf.coders import VOGPAE, Coder, ConvVAE, DenseVAE, SparseVOGPAE
 from deepcoder_tf.coders.gp_coder import GPCoder
 from deepcoder_tf.coders.label_head import LabelHead
+from deepcoder_tf.coders.latent_gp import LatentGP
 from deepcoder_tf.config import Config
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
+from deepcoder_tf.models.coder_head import CoderHead
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.facs_network import FACSNetwork, facs_trunk
 from deepcoder_tf.models.feature_system import FeatureSystem
@@ -35,6 +37,7 @@ from deepcoder_tf.models.network import Network
 from deepcoder_tf.models.rank_head import RankHead
 from deepcoder_tf.models.registry import build_system
 from deepcoder_tf.models.regression import standardisation
+from deepcoder_tf.models.vae_dgp import VAEDGP
 from deepcoder_tf.models.vgg16 import VGG16Network
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.types import Gaussian
@@ -215,12 +218,39 @@ def head_outputs(head: keras.layers.Layer, x: tf.Tensor) -> Outputs:
     return {"p": levels.probabilities, **(gaussian(levels.regression) if levels.regression else {})}
 
 
+def coder_head(coder: Coder) -> CoderHead:
+    """A coder on features that owns its points."""
+    head = built(CoderHead(coder), 4)
+    own_points(head.coder, Z)
+    return head
+
+
 def lbp_system() -> FeatureSystem:
     """Linear regression on LBP and landmarks: a system with two inputs."""
     options = {"system": "mlr", "features": "lbp", "lbp_rows": 2, "lbp_columns": 1}
     model = build_system(dataclasses.replace(SMALL, **options), 2)
     set_constants(model.head)
     return model
+
+
+def latent_gp(separate: bool) -> LatentGP:
+    """A layer of a deep GP at its best for some points."""
+    gp = built(LatentGP(2, 3, 4, separate))
+    gp.initialise(LATENT, normal(14, 3, seed=6).astype(np.float64), None, np.random.default_rng(0))
+    return gp
+
+
+def latent_gp_outputs(gp: LatentGP, x: tf.Tensor) -> Outputs:
+    """Of points, and of uncertain ones."""
+    x = tf.cast(x, tf.float64)
+    mean, square = gp.moments(Gaussian(x, 0.3 * tf.ones_like(x)))
+    return {**gaussian(gp.at(x)), "moment": mean, "square": square}
+
+
+def latent_gp_loss(gp: LatentGP) -> tf.Tensor:
+    """The negative bound."""
+    target = Gaussian(tf.constant(normal(14, 3, seed=7), tf.float64), None)
+    return gp.kl() - tf.reduce_sum(gp.expected_log_prob(LATENT, target))
 
 
 def no_loss(layer: keras.layers.Layer) -> tf.Tensor:
@@ -314,6 +344,7 @@ GP_CONSTANT = {
     "frozen_noise0": (),
     "frozen_noise1": (),
     "calibration": (4,),
+    "W_centre": (2, 2),
 }
 SHARED_BY_GPS = {name: GP[name] for name in GP if name != "raw_S"}
 SPARSE_GP = {
@@ -328,6 +359,47 @@ SPARSE_GP_CONSTANT = {
     "alpha1": (5, 4),
     "L1_inv": (5, 5),
     "spread1": (5, 5),
+}
+
+LATENT = Gaussian(
+    tf.constant(normal(14, 2, seed=4), tf.float64), tf.fill((14, 2), tf.constant(0.2, tf.float64))
+)
+
+
+def latent_gp_weights(D: int, K: int, m: int, groups: int) -> dict[str, tuple[int, ...]]:
+    """Of one layer of a deep GP."""
+    return {
+        "raw_amplitude": (),
+        "raw_lengthscales": (D,),
+        "raw_noise": (groups,),
+        "V": (m, D),
+        "A": (m, K),
+        "Lambda_triangle": (groups, m * (m + 1) // 2),
+    }
+
+
+VAE_DGP = {
+    "hidden_0/kernel": (4, 5),
+    "hidden_0/bias": (5,),
+    "code_0/kernel": (5, 3),
+    "code_0/bias": (3,),
+    "raw_var_0": (3,),
+    "hidden_1/kernel": (3, 5),
+    "hidden_1/bias": (5,),
+    "code_1/kernel": (5, 2),
+    "code_1/bias": (2,),
+    "raw_var_1": (2,),
+    **{f"gp_0/{name}": shape for name, shape in latent_gp_weights(3, 4, 6, 1).items()},
+    **{f"gp_1/{name}": shape for name, shape in latent_gp_weights(2, 3, 6, 1).items()},
+    **{f"labels/{name}": shape for name, shape in latent_gp_weights(2, 2, 6, 2).items()},
+}
+VAE_DGP_CONSTANT = {
+    "offset": (4,),
+    "gain": (4,),
+    "label_offset": (2,),
+    "label_scale": (2,),
+    "first_moment": (6, 2),
+    "second_moment": (21, 2),
 }
 
 OTHER_OPTIONS = {
@@ -555,6 +627,46 @@ CASES = {
         trainable={"log_amplitude": (), "log_noise": (), "log_lengthscales": (3,)},
         constant=GP_HEAD,
     ),
+    "LatentGP": Case(
+        make=lambda: latent_gp(False),
+        inputs={"x": normal(BATCH, 2)},
+        predict=latent_gp_outputs,
+        loss=latent_gp_loss,
+        trainable=latent_gp_weights(2, 3, 4, 1),
+        constant={},
+    ),
+    "LatentGP-separate": Case(
+        make=lambda: latent_gp(True),
+        inputs={"x": normal(BATCH, 2)},
+        predict=latent_gp_outputs,
+        loss=latent_gp_loss,
+        trainable=latent_gp_weights(2, 3, 4, 3),
+        constant={},
+    ),
+    "VAEDGP": Case(
+        make=lambda: own_points(built(VAEDGP(4, (3, 2), 5, 2, 6)), Z),
+        inputs={"z": normal(BATCH, 4)},
+        predict=coder_outputs,
+        loss=coder_loss(Z, 2),
+        trainable=VAE_DGP,
+        constant=VAE_DGP_CONSTANT,
+    ),
+    "CoderHead": Case(
+        make=lambda: coder_head(VAEDGP(4, (3, 2), 5, 2, 6, name="coder")),
+        inputs={"x": normal(BATCH, 4)},
+        predict=head_outputs,
+        loss=lambda head: coder_loss(Z, 2)(head.coder),
+        trainable={f"coder/{name}": shape for name, shape in VAE_DGP.items()},
+        constant={f"coder/{name}": shape for name, shape in VAE_DGP_CONSTANT.items()},
+    ),
+    "CoderHead-vogpae": Case(
+        make=lambda: coder_head(VOGPAE(POINTS, 4, 2, 2, name="coder")),
+        inputs={"x": normal(BATCH, 4)},
+        predict=head_outputs,
+        loss=lambda head: coder_loss(Z, 2)(head.coder),
+        trainable={f"coder/{name}": shape for name, shape in GP.items()},
+        constant={f"coder/{name}": shape for name, shape in GP_CONSTANT.items()},
+    ),
     "FeatureSystem": Case(
         make=lbp_system,
         inputs={"crops": random_crops(BATCH), "landmarks": 80 + 30 * normal(BATCH, 49, 2)},
@@ -620,7 +732,7 @@ def trained(case: Case) -> keras.layers.Layer:
     with tf.GradientTape() as tape:
         loss = case.loss(layer)
     optimizer.apply(tape.gradient(loss, layer.trainable_variables), layer.trainable_variables)
-    for coder in getattr(layer, "coders", [layer]):
+    for coder in getattr(layer, "coders", [getattr(layer, "coder", layer)]):
         if isinstance(coder, Coder):
             coder.refresh()
     return layer
@@ -641,6 +753,7 @@ def input_shape_of(layer: keras.layers.Layer) -> tuple[int, ...]:
         MLRHead: (3,),
         SORHead: (3,),
         GPHead: (3,),
+        CoderHead: (4,),
         UpsampleConv2D: (4, 6, 2),
     }
     return shapes.get(type(layer), ())
