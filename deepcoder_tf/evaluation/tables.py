@@ -116,7 +116,7 @@ def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
     """
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     if objects:
-        raise ValueError(f"{path}: {objects[0]} holds Python objects, which only a pickle could keep")
+        raise ValueError(f"{path}: {objects[0]} holds Python objects; only a pickle keeps them")
     with files.replacing(path, "wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
