@@ -325,6 +325,12 @@ class Config:
         low=0.0,
         high=1.0,
     )
+    shrinkage: float = option(
+        0.0,
+        "share of a weight of a parametric coder, times the learning rate, that a step takes off it",
+        low=0.0,
+        high=100.0,
+    )
     gp_optimizer: str = option("adam", "optimizer of the GP coder", choices=("sgd", "adam"))
     gp_learning_rate: float = option(0.01, "learning rate of the GP coder", low=0.0)
     clip_norm: float = option(
@@ -332,6 +338,9 @@ class Config:
     )
     # Terms.
     label_weight: float = option(1.0, "weight of the label term of the parametric coders", low=0.0)
+    kl_weight: float = option(
+        1.0, "weight of the divergence of a parametric coder, times alpha", low=0.0
+    )
     label_schedule: str = option(
         "paper",
         "label term of an upper coder: fades as 1 - alpha (Eq. 21), or kept",
@@ -482,6 +491,9 @@ SMALL: dict[str, Any] = {
     "vgg16_units": 256,
     "lbp_rows": 3,
     "lbp_columns": 2,
+    "gp": "sparse",
+    "gp_inducing": 500,
+    "gp_inducing_decoder": 100,
     "gp_points": 900,
     "gp_block": 450,
     "gp_init": "labels",
@@ -489,12 +501,14 @@ SMALL: dict[str, Any] = {
     "gp_init_steps": 3,
     "gp_steps": 1,
     "gp_learning_rate": 0.004,
+    "gp_head_steps": 20,
+    "gp_head_prior": 0.1,
     "ordinal_weight": 5.0,
     "dgp_latents": (24, 24),
     "dgp_inducing": 64,
     "iterations": 8,
-    "init_epochs": 15,
-    "epochs_per_iteration": 10,
+    "init_epochs": 9,
+    "epochs_per_iteration": 6,
     "warmup_iterations": 5,
     "optimizer": "adam",
     "learning_rate": 2e-3,

@@ -56,7 +56,8 @@ def weights_at(iteration: int, *, last: bool, gp: bool, config: Config) -> Weigh
 
     Differs from the paper: with `label_schedule="kept"` the label term of an upper coder stays.
     Eq. 21 lets it fade while the reconstruction sums thousands of nats, and Z0 then forgets the
-    expression, which is a small part of an image.
+    expression, which is a small part of an image. Where the label term is raised for the same
+    reason, `kl_weight` raises the divergence that keeps the code from learning frames by heart.
 
     Args:
       iteration: counted from 0; -1 for the initial epochs.
@@ -71,7 +72,7 @@ def weights_at(iteration: int, *, last: bool, gp: bool, config: Config) -> Weigh
     if gp:
         return Weights(alpha, config.ordinal_weight)
     fade = 1.0 - alpha if config.label_schedule == "paper" and not last else 1.0
-    return Weights(alpha, config.label_weight * fade)
+    return Weights(alpha * config.kl_weight, config.label_weight * fade)
 
 
 def bound(terms: dict[str, tf.Tensor], kl_weight: tf.Tensor, label_weight: tf.Tensor) -> tf.Tensor:

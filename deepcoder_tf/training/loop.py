@@ -167,7 +167,7 @@ class Algorithm1(Trainer):
         optimizer = (
             make_optimizer(config.gp_optimizer, config.gp_learning_rate)
             if self.is_gp(n)
-            else make_optimizer(config.optimizer, config.learning_rate)
+            else make_optimizer(config.optimizer, config.learning_rate, config.shrinkage)
         )
         below = self.model.coders[n + 1] if n + 1 < len(self.model.coders) else None
         prepare = make_prepare(config) if n == 0 else lambda z_in, seed: z_in

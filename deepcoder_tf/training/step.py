@@ -17,11 +17,30 @@ __all__ = ["ClippedUpdate", "Step", "learning_rate_at", "make_optimizer"]
 MOMENTUM = 0.9
 
 
-def make_optimizer(kind: str, learning_rate: float) -> keras.optimizers.Optimizer:
-    """`sgd` with momentum .9 (the paper's) or `adam`."""
+def make_optimizer(
+    kind: str, learning_rate: float, shrinkage: float = 0.0
+) -> keras.optimizers.Optimizer:
+    """`sgd` with momentum .9 (the paper's) or `adam`.
+
+    Args:
+      kind: which of them.
+      learning_rate: a step's size.
+      shrinkage: share of a weight, times the learning rate, that each step takes off it; biases
+        are left alone.
+
+    Returns:
+      The optimizer.
+
+    Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
+    """
+    decay = shrinkage or None
     if kind == "sgd":
-        return keras.optimizers.SGD(learning_rate, momentum=MOMENTUM)
-    return keras.optimizers.Adam(learning_rate)
+        optimizer = keras.optimizers.SGD(learning_rate, momentum=MOMENTUM, weight_decay=decay)
+    else:
+        optimizer = keras.optimizers.Adam(learning_rate, weight_decay=decay)
+    if shrinkage:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "raw_"])
+    return optimizer
 
 
 def learning_rate_at(config: Config, iteration: int) -> float:
