@@ -73,7 +73,7 @@ def choose_subset(labels: np.ndarray, subjects: np.ndarray, config: Config) -> n
     if not stack and config.system not in OWNS_POINTS:
         return np.empty(0, np.int64)
     labelled = np.flatnonzero(np.any(labels != MISSING, axis=1))
-    sparse = config.gp == "sparse"
+    sparse = config.gp == "sparse" and config.system != "gp"
     # A stack leaves half of the labelled frames to its convolutional coder.
     split = stack and config.labelled_share == 1 and not config.overlap and not sparse
     most = config.gp_inducing if sparse else config.gp_points
