@@ -141,19 +141,23 @@ class ServingModel:
             ) from error
         wanted = [None, len(self.description.action_units), action_units.LEVELS]
         answer = self._serve.structured_outputs.get("level_probabilities")
-        takes = self._serve.structured_input_signature[1].get("crops")
+        takes = self._serve.structured_input_signature[1]
         if (
-            takes is None
-            or takes.dtype != tf.uint8
+            not fits(takes, self.description.crop_shape)
             or answer is None
-            or (not answer.shape.is_compatible_with(wanted))
+            or not answer.shape.is_compatible_with(wanted)
         ):
             raise UserError(
-                f"{self.folder}: {SIGNATURE} must take uint8 crops and give level_probabilities "
-                f"{wanted}; it takes {takes} and gives {answer}; export it with deepcoder-export"
+                f"{self.folder}: {SIGNATURE} must take uint8 crops, or these and float32 landmarks "
+                f"[None, {POINTS}, 2], and give level_probabilities {wanted}; it takes "
+                f"{', '.join(map(str, takes.values()))} and gives {answer}; "
+                "export it with deepcoder-export"
             )
+        self.needs_landmarks = "landmarks" in takes
 
-    def probabilities(self, crops: np.ndarray, batch_size: int) -> np.ndarray:
+    def probabilities(
+        self, crops: np.ndarray, batch_size: int, landmarks: np.ndarray | None = None
+    ) -> np.ndarray:
         """Predicts any number of crops.
 
         Every call of the model has the same shape, the last one filled up with blank crops: the
@@ -162,12 +166,14 @@ class ServingModel:
         Args:
           crops: `[N, rows, columns, 1]` uint8 grey, not equalised.
           batch_size: crops in one call.
+          landmarks: `[N, 49, 2]` registered to the mean shape, crop pixels (x, y); a model that
+            sees the picture alone does not look at them.
 
         Returns:
           `[N, Q, 6]` float64, as the model gives them.
 
         Raises:
-          ValueError: crops of another shape or type.
+          ValueError: crops of another shape or type, or landmarks that do not fit them.
         """
         wanted = (*self.description.crop_shape, 1)
         if crops.dtype != np.uint8 or crops.shape[1:] != wanted:
@@ -175,11 +181,37 @@ class ServingModel:
                 f"crops must be uint8 [N, {', '.join(map(str, wanted))}], "
                 f"got {crops.dtype} {list(crops.shape)}"
             )
+        given = {"crops": crops}
+        if self.needs_landmarks:
+            if landmarks is None or landmarks.shape != (len(crops), POINTS, 2):
+                raise ValueError(
+                    f"this model wants landmarks [{len(crops)}, {POINTS}, 2] beside the crops, "
+                    f"got {None if landmarks is None else list(landmarks.shape)}"
+                )
+            given["landmarks"] = landmarks.astype(np.float32)
         P = np.zeros((len(crops), len(self.description.action_units), action_units.LEVELS))
-        filled = np.zeros((batch_size, *wanted), np.uint8)
         for start in range(0, len(crops), batch_size):
-            part = crops[start : start + batch_size]
-            filled[: len(part)], filled[len(part) :] = part, 0
-            answer = self._serve(crops=tf.constant(filled))["level_probabilities"]
-            P[start : start + len(part)] = answer.numpy()[: len(part)]
+            rows = slice(start, start + batch_size)
+            part = {name: tf.constant(filled(v[rows], batch_size)) for name, v in given.items()}
+            answer = self._serve(**part)["level_probabilities"].numpy()
+            P[rows] = answer[: len(P[rows])]
         return P
+
+
+def fits(takes: dict[str, tf.TensorSpec], crop_shape: tuple[int, int]) -> bool:
+    """Whether a signature takes crops, and nothing beside them but landmarks."""
+    known = {
+        "crops": tf.TensorSpec((None, *crop_shape, 1), tf.uint8),
+        "landmarks": tf.TensorSpec((None, POINTS, 2), tf.float32),
+    }
+    return "crops" in takes and all(
+        name in known
+        and spec.dtype == known[name].dtype
+        and spec.shape.is_compatible_with(known[name].shape)
+        for name, spec in takes.items()
+    )
+
+
+def filled(rows: np.ndarray, count: int) -> np.ndarray:
+    """Rows of a batch, and 0 behind them up to a count."""
+    return np.pad(rows, [(0, count - len(rows)), *[(0, 0)] * (rows.ndim - 1)])

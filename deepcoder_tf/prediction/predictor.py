@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.aligner import Face, FaceAligner
 from deepcoder_tf.faces.images import read_image
+from deepcoder_tf.faces.registration import register
 from deepcoder_tf.prediction.identities import FaceIdentities
 from deepcoder_tf.prediction.inputs import (
     Input,
@@ -56,14 +58,26 @@ class PredictedFrame:
     frame_rate: float
 
 
+class AlignedFace(NamedTuple):
+    """A face as models see it, registered to the mean shape.
+
+    Attributes:
+      crop: `[240, 160]` uint8 grey.
+      landmarks: `[49, 2]` float32, crop pixels (x, y).
+    """
+
+    crop: np.ndarray
+    landmarks: np.ndarray
+
+
 @dataclass(frozen=True)
 class AnalysedFrame:
-    """What a worker made of a frame: its faces and crops, or the reason why there are none."""
+    """What a worker made of a frame: its faces, or the reason why there are none."""
 
     source: InputFrame
     image: np.ndarray | None
     faces: tuple[Face, ...] = ()
-    crops: tuple[np.ndarray, ...] = ()
+    aligned: tuple[AlignedFace, ...] = ()
     problem: str = ""
 
 
@@ -113,20 +127,26 @@ class Predictor:
         """The model's action units, in column order."""
         return self.model.description.action_units
 
-    def predict_crops(self, crops: np.ndarray) -> dict[str, np.ndarray]:
+    def predict_crops(
+        self, crops: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Predicts crops that are registered already.
 
         Args:
           crops: `[N, 240, 160, 1]` uint8 grey, registered to the model's mean shape, not equalised.
+          landmarks: `[N, 49, 2]`, registered likewise, crop pixels (x, y); for a model that wants
+            them beside the picture (`model.needs_landmarks`).
 
         Returns:
           `"intensity"` `[N, Q]`, `"presence"` `[N, Q]` int32, `"standard_deviation"` `[N, Q]` and
           `"level_probabilities"` `[N, Q, 6]`, float64, all from one distribution.
 
         Raises:
-          ValueError: crops of another shape or type.
+          ValueError: crops of another shape or type, or landmarks that do not fit them.
         """
-        summary = levels.summarise(self.model.probabilities(np.asarray(crops), self.batch_size))
+        summary = levels.summarise(
+            self.model.probabilities(np.asarray(crops), self.batch_size, landmarks)
+        )
         return {
             "intensity": summary.intensity,
             "presence": summary.presence,
@@ -200,48 +220,53 @@ class Predictor:
         try:
             faces = aligner.analyse(image)
             description = self.model.description
-            crops = tuple(
-                aligner.align(image, face, description.mean_shape, description.crop_shape)
+            mean_shape = description.mean_shape
+            aligned = tuple(
+                AlignedFace(
+                    aligner.align(image, face, mean_shape, description.crop_shape),
+                    register(face.landmarks49[np.newaxis], mean_shape)[0],
+                )
                 for face in faces
             )
         finally:
             self._aligners.put(aligner)
-        return AnalysedFrame(source, image if keep_image else None, tuple(faces), crops)
+        return AnalysedFrame(source, image if keep_image else None, tuple(faces), aligned)
 
     def _with_levels(
         self, frames: Iterable[AnalysedFrame]
     ) -> Iterator[tuple[AnalysedFrame, levels.LevelSummary]]:
-        """Runs the model on full batches of crops and gives each frame its own faces' levels."""
+        """Runs the model on full batches of faces and gives each frame the levels of its own."""
         waiting: deque[AnalysedFrame] = deque()
-        crops: list[np.ndarray] = []
+        faces: list[AlignedFace] = []
         answers: deque[np.ndarray] = deque()
         for frame in frames:
             waiting.append(frame)
-            crops.extend(frame.crops)
+            faces.extend(frame.aligned)
             # Beside a few faces, a long stretch without any must not pile up.
             if len(waiting) >= WAITING_BATCHES * self.batch_size:
-                answers.extend(self._probabilities(crops))
-                crops = []
-            while len(crops) >= self.batch_size:
-                answers.extend(self._probabilities(crops[: self.batch_size]))
-                crops = crops[self.batch_size :]
-            while waiting and len(waiting[0].crops) <= len(answers):
+                answers.extend(self._probabilities(faces))
+                faces = []
+            while len(faces) >= self.batch_size:
+                answers.extend(self._probabilities(faces[: self.batch_size]))
+                faces = faces[self.batch_size :]
+            while waiting and len(waiting[0].aligned) <= len(answers):
                 yield self._with_own(waiting.popleft(), answers)
-        answers.extend(self._probabilities(crops))
+        answers.extend(self._probabilities(faces))
         while waiting:
             yield self._with_own(waiting.popleft(), answers)
 
-    def _probabilities(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """`[N, Q, 6]` of a list of crops; none is no call."""
-        shape = (0, *self.model.description.crop_shape)
-        stack = np.stack(crops) if crops else np.zeros(shape, np.uint8)
-        return self.model.probabilities(stack[..., None], self.batch_size)
+    def _probabilities(self, faces: Sequence[AlignedFace]) -> np.ndarray:
+        """`[N, Q, 6]` of a list of faces; none is no call."""
+        if not faces:
+            return np.zeros((0, len(self.action_units), LEVELS))
+        crops, landmarks = (np.stack(parts) for parts in zip(*faces, strict=True))
+        return self.model.probabilities(crops[..., np.newaxis], self.batch_size, landmarks)
 
     @staticmethod
     def _with_own(
         frame: AnalysedFrame, answers: deque[np.ndarray]
     ) -> tuple[AnalysedFrame, levels.LevelSummary]:
-        own = [answers.popleft() for _ in frame.crops]
+        own = [answers.popleft() for _ in frame.aligned]
         return frame, levels.summarise(np.stack(own) if own else np.zeros((0, 1, LEVELS)))
 
     def _rows(

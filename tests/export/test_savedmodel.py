@@ -90,7 +90,20 @@ def test_every_stack_exports(coders, tmp_path):
 
 def test_the_card_lies_beside_the_graph(exported):
     assert exported.name == "1"
-    assert json.loads((exported / CARD).read_text()) == CARD_CONTENT
+    card = json.loads((exported / CARD).read_text())
+    signatures = card.pop("signatures")
+    assert card == CARD_CONTENT
+    described = signatures["serving_default"]
+    crops = described["inputs"]["crops"]
+    assert (crops["dtype"], crops["shape"]) == ("uint8", [None, 240, 160, 1])
+    shapes = {name: entry["shape"] for name, entry in described["outputs"].items()}
+    assert shapes == {
+        "intensity": [None, OUTPUTS],
+        "presence": [None, OUTPUTS],
+        "standard_deviation": [None, OUTPUTS],
+        "level_probabilities": [None, OUTPUTS, 6],
+    }
+    assert described["outputs"]["presence"]["dtype"] == "int32"
     assert [p.name for p in exported.parent.iterdir()] == ["1"]
 
 
@@ -115,9 +128,9 @@ def test_a_half_written_version_is_never_visible(model, tmp_path, monkeypatch):
     seen = []
     check = savedmodel.check_parity
 
-    def watch(model, path):
+    def watch(model, path, mean_shape):
         seen.append(sorted(p.name for p in tmp_path.iterdir()))
-        return check(model, path)
+        return check(model, path, mean_shape)
 
     monkeypatch.setattr(savedmodel, "check_parity", watch)
     export_model(model, CARD_CONTENT, tmp_path)
@@ -154,7 +167,9 @@ def test_a_failure_publishes_nothing(model, tmp_path, monkeypatch, error, messag
 def test_a_model_that_differs_from_its_export_is_refused(model, exported):
     other = make_model()
     other.coders[1].W.assign_add(np.full(other.coders[1].W.shape, 0.01))
-    with pytest.raises(UserError, match=r"differs from the model .* by .*, more than 1e-05"):
+    with pytest.raises(
+        UserError, match=r"serving_default: \w+ of the export differs .* by .*, more"
+    ):
         check_parity(other, exported)
     assert check_parity(model, exported) <= 1e-5
 

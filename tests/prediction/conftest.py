@@ -18,20 +18,36 @@ ACTION_UNITS = ("AU01", "AU12", "AU25")
 CROP = (240, 160)
 
 
+CROPS = tf.TensorSpec([None, *CROP, 1], tf.uint8, name="crops")
+LANDMARKS = tf.TensorSpec([None, 49, 2], tf.float32, name="landmarks")
+
+
 class PixelModel(tf.Module):
     """Level probabilities that depend on every pixel, by a fixed random projection."""
 
     def __init__(self) -> None:
         super().__init__()
         rng = np.random.default_rng(0)
-        size = (CROP[0] // 8 * CROP[1] // 8, len(ACTION_UNITS) * 6)
+        outputs = len(ACTION_UNITS) * 6
+        size = (CROP[0] // 8 * CROP[1] // 8, outputs)
         self.weights = tf.Variable(rng.normal(0, 0.2, size), dtype=tf.float32)
+        self.point_weights = tf.Variable(rng.normal(0, 0.2, (98, outputs)), dtype=tf.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *CROP, 1], tf.uint8, name="crops")])
+    @tf.function(input_signature=[CROPS])
     def serve(self, crops):
         """crops uint8 -> the agreed outputs."""
         small = tf.nn.avg_pool2d(tf.cast(crops, tf.float32) / 255 - 0.5, 8, 8, "VALID")
-        logits = tf.reshape(small, [tf.shape(crops)[0], -1]) @ self.weights
+        return self.outputs(tf.reshape(small, [tf.shape(crops)[0], -1]) @ self.weights)
+
+    @tf.function(input_signature=[CROPS, LANDMARKS])
+    def serve_points(self, crops, landmarks):
+        """The same for landmarks; of the crops it sees no more than their mean."""
+        light = tf.reduce_mean(tf.cast(crops, tf.float32) / 255, axis=[1, 2])
+        points = tf.reshape(landmarks, [-1, 98]) / 80 - 1
+        return self.outputs(points @ self.point_weights + light)
+
+    def outputs(self, logits):
+        """The agreed outputs of logits `[B, 18]`."""
         P = tf.nn.softmax(tf.reshape(logits, [-1, len(ACTION_UNITS), 6]))
         s = tf.range(6, dtype=tf.float32)
         mean = tf.reduce_sum(P * s, -1)
@@ -66,9 +82,21 @@ def description(astronaut) -> dict:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory, description) -> Path:
     """An exported model, `NAME/1`."""
-    folder = tmp_path_factory.mktemp("savedmodels") / "pixels" / "1"
     module = PixelModel()
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    return saved(tmp_path_factory, "pixels", module, module.serve, description)
+
+
+@pytest.fixture(scope="session")
+def points_folder(tmp_path_factory, description) -> Path:
+    """An exported model that wants landmarks too."""
+    module = PixelModel()
+    return saved(tmp_path_factory, "points", module, module.serve_points, description)
+
+
+def saved(tmp_path_factory, name: str, module: tf.Module, serve, description: dict) -> Path:
+    """Writes `NAME/1`."""
+    folder = tmp_path_factory.mktemp("savedmodels") / name / "1"
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
     (folder / "assets.extra").mkdir()
     (folder / "assets.extra" / "deepcoder.json").write_text(json.dumps(description))
     return folder

@@ -50,6 +50,27 @@ def test_other_crops_are_refused(model_folder, crops):
         ServingModel(model_folder).probabilities(crops, 4)
 
 
+def test_landmarks_go_with_their_crops(points_folder, model_folder):
+    model = ServingModel(points_folder)
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 256, (7, 240, 160, 1), np.uint8)
+    points = rng.uniform(20, 140, (7, 49, 2))
+    together = model.probabilities(crops, 4, points)
+    alone = [model.probabilities(crops[i : i + 1], 4, points[i : i + 1]) for i in range(7)]
+    np.testing.assert_array_equal(together, np.concatenate(alone))
+    direct = tf.saved_model.load(str(points_folder)).signatures["serving_default"]
+    answer = direct(crops=tf.constant(crops), landmarks=tf.constant(points, tf.float32))
+    np.testing.assert_allclose(together, answer["level_probabilities"], atol=1e-6)
+    assert np.ptp(together, axis=0).max() > 0.1
+    for wrong in (None, points[:6], points[:, :48]):
+        with pytest.raises(ValueError, match=r"wants landmarks \[7, 49, 2\] beside the crops, got"):
+            model.probabilities(crops, 4, wrong)
+    picture = ServingModel(model_folder)
+    np.testing.assert_array_equal(
+        picture.probabilities(crops, 4, points), picture.probabilities(crops, 4)
+    )
+
+
 def test_a_folder_that_is_no_model(tmp_path, copy):
     with pytest.raises(UserError, match="does not exist; give the folder that deepcoder-export"):
         ServingModel(tmp_path / "gone")
@@ -102,6 +123,34 @@ def test_a_damaged_graph_is_one_line(copy):
     with pytest.raises(UserError, match="cannot be loaded") as raised:
         ServingModel(copy)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"landmarks": ([None, 49, 2], tf.float32)},
+        {"crops": ([None, 120, 80, 1], tf.uint8)},
+        {"crops": ([None, 240, 160, 1], tf.uint8), "landmarks": ([None, 68, 2], tf.float32)},
+        {"crops": ([None, 240, 160, 1], tf.uint8), "landmarks": ([None, 49, 2], tf.float64)},
+        {"crops": ([None, 240, 160, 1], tf.uint8), "audio": ([None, 9], tf.float32)},
+    ],
+)
+def test_inputs_that_nobody_could_give(tmp_path, copy, inputs):
+    specs = {name: tf.TensorSpec(*spec, name=name) for name, spec in inputs.items()}
+
+    def serve(**given):
+        count = tf.shape(next(iter(given.values())))[0]
+        return {"level_probabilities": tf.zeros([count, 3, 6])}
+
+    module = tf.Module()
+    module.serve = tf.function(serve)
+    other = tmp_path / "other"
+    signature = module.serve.get_concrete_function(**specs)
+    tf.saved_model.save(module, str(other), signatures={"serving_default": signature})
+    shutil.copytree(copy / "assets.extra", other / "assets.extra")
+    with pytest.raises(UserError, match=r"must take uint8 crops, or these and .* it takes T") as e:
+        ServingModel(other)
+    assert "\n" not in str(e.value)
 
 
 def test_a_savedmodel_with_another_signature(tmp_path, copy):

@@ -11,6 +11,7 @@ import pytest
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.images import read_image
+from deepcoder_tf.faces.registration import fit_similarity
 from deepcoder_tf.prediction import predictor as module
 from deepcoder_tf.prediction.identities import overlap
 from deepcoder_tf.prediction.predictor import Predictor
@@ -41,6 +42,28 @@ def test_a_photo_gives_what_the_steps_give_one_by_one(predictor, photo):
         assert unit.standard_deviation == expected["standard_deviation"][0, q]
         assert unit.probabilities == tuple(expected["level_probabilities"][0, q])
         assert sum(unit.probabilities) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_model_that_wants_landmarks_gets_them_registered_as_the_crop_is(
+    points_folder, model_folder, photo, video
+):
+    predictor = Predictor(points_folder, batch_size=4, threads=2)
+    assert predictor.model.needs_landmarks and not Predictor(model_folder).model.needs_landmarks
+    (row,) = predictor.predict(photo)
+    image, aligner = read_image(photo), FaceAligner()
+    (face,) = aligner.analyse(image)
+    mean_shape = predictor.model.description.mean_shape
+    matrix = fit_similarity(face.landmarks49, mean_shape)
+    moved = face.landmarks49 @ matrix[:, :2].T + matrix[:, 2]
+    assert np.abs(moved - mean_shape).max() < 8
+    crops = aligner.align(image, face, mean_shape)[None, ..., None]
+    expected = predictor.predict_crops(crops, moved[None])
+    shifted = predictor.predict_crops(crops, moved[None] + 1)
+    for q, name in enumerate(NAMES):
+        unit = row.action_units[name]
+        assert unit.intensity == pytest.approx(expected["intensity"][0, q], abs=1e-5)
+        assert abs(unit.intensity - shifted["intensity"][0, q]) > 1e-4
+    assert [row.status for row in predictor.predict(video)].count("ok") == 11
 
 
 def test_a_video_has_a_row_for_every_frame_and_one_face_number(predictor, video):
