@@ -322,10 +322,12 @@ class CellRun:
         """Keeps what is needed of the run and ends well, if there is something to measure."""
         if not (self.folder / "test" / "predictions.npz").is_file():
             reason = f"{self.stage}: it wrote no predictions.npz"
-            return self.end(Outcome("failed", reason, self.seconds))
+            self.end(Outcome("failed", reason, self.seconds))
+            return
+        self.end(Outcome("ok", "", self.seconds))
+        # Only now: a cell without checkpoints that did not count as finished could not go on.
         for name in DISPOSABLE:
             shutil.rmtree(self.folder / "run" / name, ignore_errors=True)
-        return self.end(Outcome("ok", "", self.seconds))
 
     def end(self, outcome: Outcome) -> None:
         """Writes how it ended."""

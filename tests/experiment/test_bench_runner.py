@@ -163,6 +163,18 @@ def test_a_finished_cell_keeps_its_model_and_loses_what_is_large(tmp_path):
     assert (folder / "cell.log").read_text().startswith("$ sh -c ")
 
 
+def test_a_bench_killed_while_it_cleans_up_leaves_a_finished_cell(tmp_path, monkeypatch):
+    cell = Cell("2dc", preset("small"))
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench_runner.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run([cell], tmp_path)
+    assert outcome_of(cell.folder(tmp_path)).ok
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
