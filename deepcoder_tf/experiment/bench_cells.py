@@ -28,6 +28,7 @@ __all__ = [
     "Cell",
     "Outcome",
     "changed_option",
+    "changed_row",
     "fits_features",
     "outcome_of",
     "plan_cells",
@@ -204,6 +205,26 @@ def fits_features(folder: Path, cnn_folder: Path) -> bool:
     """
     own, cnn = (read_json(path / "options.json") or {} for path in (folder, cnn_folder))
     return own.get("features") is None or own["features"] == cnn.get("config")
+
+
+def changed_row(folder: Path, row: dict[str, Any]) -> str | None:
+    """How a cell differs from its row, whose options may have changed after it was made.
+
+    Args:
+      folder: of the cell.
+      row: options of the row, from `bench.json`; fold, seed and `features_from` are the cell's own.
+
+    Returns:
+      Such as `--iterations=8, not 30`, or None where the cell is of the row, or says nothing.
+    """
+    content = read_json(folder / "options.json")
+    if content is None or not isinstance(own := content.get("config"), dict):
+        return None
+    alike = {name: own[name] for name in ("fold", "seed", "features_from") if name in own}
+    try:
+        return difference(own, Config.from_mapping({**row, **alike}))
+    except (UserError, TypeError):
+        return None  # a row of another version: nothing to compare with
 
 
 def difference(old: Any, new: Config | None) -> str | None:

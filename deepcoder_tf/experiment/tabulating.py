@@ -15,6 +15,7 @@ from deepcoder_tf.evaluation.table1 import Failure, build_table
 from deepcoder_tf.evaluation.table1_text import csv_text, markdown, paper_of
 from deepcoder_tf.experiment.bench_cells import (
     FEATURES,
+    changed_row,
     fits_features,
     outcome_of,
     read_json,
@@ -97,9 +98,9 @@ def measured_cells(
     cells: dict[tuple[str, int, int], SubjectSums] = {}
     failures: list[Failure] = []
     first: dict[int, Frames] = {}
-    for system in bench["rows"]:
+    for system, row in bench["rows"].items():
         for fold, seed, folder in begun_cells(output_dir, system):
-            reason = problem(output_dir, folder, fold, seed)
+            reason = problem(output_dir, folder, fold, seed, row)
             if not reason:
                 try:
                     sums, frames = read_predictions(folder / "test" / "predictions.npz")
@@ -123,13 +124,16 @@ def begun_cells(output_dir: Path, system: str) -> list[tuple[int, int, Path]]:
     return sorted(found)
 
 
-def problem(output_dir: Path, folder: Path, fold: int, seed: int) -> str:
-    """Why a cell cannot be measured, or an empty text."""
+def problem(output_dir: Path, folder: Path, fold: int, seed: int, row: dict[str, Any]) -> str:
+    """Why a cell cannot be measured with the others of its row, or an empty text."""
     outcome = outcome_of(folder)
     if outcome is None:
         return "not finished"
     if not outcome.ok:
         return outcome.reason
+    change = changed_row(folder, row)
+    if change is not None:
+        return f"made with {change}, as its row has now; run it --again"
     if not fits_features(folder, output_dir / "cells" / FEATURES / f"fold{fold}" / f"seed{seed}"):
         return f"made with features of another {FEATURES} than the bench has now; run it --again"
     return ""

@@ -205,6 +205,22 @@ def test_other_options_need_again(prepared, tmp_path, capsys):
     assert options["config"]["iterations"] == 30
 
 
+def test_cells_with_the_options_that_a_row_had_before_are_not_averaged_with_the_others(
+    prepared, tmp_path
+):
+    out, chosen = tmp_path / "out", ["--systems=2dc", "--folds=0"]
+    assert bench(prepared, out, *chosen, "--seeds=0,1") == 0
+    longer = [*chosen, "--variant=2dc: --iterations=30", "--again"]
+    assert bench(prepared, out, *longer, "--seeds=0") == 0
+    content = json.loads((out / "table1.json").read_text())
+    assert content["systems"]["2dc"]["seeds"] == {"0": [0]}
+    assert [(f["seed"], f["reason"]) for f in content["failed"]] == [
+        (1, "made with --iterations=8, not 30, as its row has now; run it --again")
+    ]
+    assert bench(prepared, out, *longer, "--seeds=1") == 0
+    assert json.loads((out / "table1.json").read_text())["failed"] == []
+
+
 def test_features_of_a_cnn_made_anew_are_marked_until_their_cells_are(prepared, tmp_path):
     out = tmp_path / "out"
     assert bench(prepared, out, "--systems=2dc,mlr", "--folds=0") == 0
