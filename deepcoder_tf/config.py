@@ -327,7 +327,7 @@ class Config:
     )
     shrinkage: float = option(
         0.0,
-        "share of a weight of a parametric coder, times the learning rate, that a step takes off it",
+        "share of a weight of a parametric coder, times the learning rate, that a step takes off",
         low=0.0,
         high=100.0,
     )
