@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deepcoder_tf.preprocessing.equalize import equalize_histogram
 from deepcoder_tf.preprocessing.scale import area_resize, model_input, to_uint8, to_unit_range
 
 
@@ -53,6 +54,30 @@ def test_range_and_its_inverse() -> None:
     assert (scaled[0], scaled[255]) == (-1.0, 1.0)
     np.testing.assert_array_equal(to_uint8(scaled), levels)
     np.testing.assert_array_equal(to_uint8(tf.constant([-9.0, 9.0])), [0, 255])
+
+
+@pytest.mark.parametrize("size", [(60, 40), (30, 20), (48, 32), (12, 8), (8, 8)])
+def test_halves_go_upwards_however_it_is_computed(size: tuple[int, int]) -> None:
+    """Against whole numbers: eagerly, in one graph, and stored in between."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (3, 30, 20, 1)).astype(np.float32)
+    crops = tf.cast(tf.image.resize(coarse, (240, 160), "bicubic"), tf.uint8)
+    blocks = equalize_histogram(crops).numpy().astype(np.int64)
+    blocks = blocks.reshape(3, size[0], 240 // size[0], size[1], 160 // size[1])
+    count = blocks.shape[2] * blocks.shape[4]
+    sums = blocks.sum(axis=(2, 4))
+    expected = (2 * sums + count) // (2 * count)
+    if count % 2 == 0 and count < 100:
+        assert np.mean(2 * sums % (2 * count) == count) > 0.01  # there are halves
+
+    def scaled(x: tf.Tensor) -> tf.Tensor:
+        return model_input(x, *size)
+
+    spec = [tf.TensorSpec([None, 240, 160, 1], tf.uint8)]
+    stored = to_uint8(tf.function(scaled, input_signature=spec)(crops))
+    whole = tf.function(lambda x: to_uint8(scaled(x)), input_signature=spec)(crops)
+    for found in (to_uint8(scaled(crops)), stored, whole, to_uint8(to_unit_range(stored))):
+        np.testing.assert_array_equal(found[..., 0], expected)
 
 
 def test_model_input_is_the_composition_and_about_zero_mean(crops: np.ndarray) -> None:
