@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -48,7 +49,7 @@ def fit_ordinal_head(
 
     Args:
       start: where to begin.
-      labels: `[N, Q]` int, -1 where missing.
+      labels: `[N, Q]` whole numbers, -1 where missing.
       mean: `[N, D]` of q(Z), float64.
       var: `[N, D]` of q(Z), float64.
       centre: `[Q, D]`, mean of the prior of W.
@@ -60,33 +61,66 @@ def fit_ordinal_head(
 
     Source: Eq. 9, last term; Nocedal, Mathematics of Computation 35 (1980), for L-BFGS.
     """
-    shapes = [part.shape for part in start]
-    sizes = [part.shape.num_elements() for part in start]
+    solve = solver(*start.W.shape, start.raw_gaps.shape[1], tau)
+    labels = tf.cast(labels, tf.int32)
+    return unpack(solve(*start, labels, mean, var, centre, steps), start)
 
-    def unpack(x: tf.Tensor) -> OrdinalHead:
-        parts = tf.split(x, sizes)
-        return OrdinalHead(*(tf.reshape(p, s) for p, s in zip(parts, shapes, strict=True)))
 
-    def loss(x: tf.Tensor) -> tf.Tensor:
-        head = unpack(x)
-        gamma = cutpoints(head.raw_first, head.raw_gaps)
-        label = tf.reduce_sum(expected_log_prob(labels, head.W, gamma, mean, var, NODES))
-        moved = tf.concat([(head.raw_first - start.raw_first)[:, tf.newaxis],
-                           head.raw_gaps - start.raw_gaps], axis=1)  # fmt: skip
-        prior = weight_prior(head.W - centre, tau) + weight_prior(moved, CUT_SCALE)
-        return -(label + prior) / tf.cast(tf.shape(labels)[0], mean.dtype)
+@functools.lru_cache(maxsize=8)
+def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.GenericFunction:
+    """The compiled `fit_ordinal_head`, to one vector, for any number of codes and steps.
 
-    @tf.function
-    def solve(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    Tracing L-BFGS takes seconds, solving a tenth of one: what is asked for again is not traced
+    again.
+
+    Args:
+      Q: action units.
+      D: dimensions of the code.
+      gaps: L - 2.
+      tau: standard deviation of the prior of W.
+    """
+    shapes = ((Q, D), (Q,), (Q, gaps), (None, Q), (None, D), (None, D), (Q, D), ())
+    types = [tf.float64] * 3 + [tf.int32] + [tf.float64] * 3 + [tf.int32]
+
+    @tf.function(input_signature=list(map(tf.TensorSpec, shapes, types)))
+    def solve(
+        W: tf.Tensor,
+        raw_first: tf.Tensor,
+        raw_gaps: tf.Tensor,
+        labels: tf.Tensor,
+        mean: tf.Tensor,
+        var: tf.Tensor,
+        centre: tf.Tensor,
+        steps: tf.Tensor,
+    ) -> tf.Tensor:
+        start = OrdinalHead(W, raw_first, raw_gaps)
+
+        def loss(x: tf.Tensor) -> tf.Tensor:
+            head = unpack(x, start)
+            gamma = cutpoints(head.raw_first, head.raw_gaps)
+            label = tf.reduce_sum(expected_log_prob(labels, head.W, gamma, mean, var, NODES))
+            moved = tf.concat([(head.raw_first - start.raw_first)[:, tf.newaxis],
+                               head.raw_gaps - start.raw_gaps], axis=1)  # fmt: skip
+            prior = weight_prior(head.W - centre, tau) + weight_prior(moved, CUT_SCALE)
+            return -(label + prior) / tf.cast(tf.shape(labels)[0], mean.dtype)
+
+        x = tf.concat([tf.reshape(part, [-1]) for part in start], axis=0)
         found = tfp.optimizer.lbfgs_minimize(
             lambda x: tfp.math.value_and_gradient(loss, x),
             x,
             max_iterations=steps,
             tolerance=1e-6,
         )
-        return found.position, found.objective_value
+        better = tf.reduce_all(tf.math.is_finite(found.position))
+        better &= found.objective_value <= loss(x)
+        return tf.where(better, found.position, x)
 
-    x = tf.concat([tf.reshape(part, [-1]) for part in start], axis=0)
-    position, value = solve(x)
-    better = tf.reduce_all(tf.math.is_finite(position)) & (value <= loss(x))
-    return unpack(tf.where(better, position, x))
+    return solve
+
+
+def unpack(x: tf.Tensor, like: OrdinalHead) -> OrdinalHead:
+    """The parameters in a vector of all of them, in the shapes of `like`."""
+    parts = tf.split(x, [part.shape.num_elements() for part in like])
+    return OrdinalHead(
+        *(tf.reshape(part, old.shape) for part, old in zip(parts, like, strict=True))
+    )
