@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from deepcoder_tf.action_units import LEVELS
+from deepcoder_tf.action_units import LEVELS, MISSING
 from deepcoder_tf.coders.coder import Coder
 from deepcoder_tf.gp.kernels import check_alive, kernel_matrix, median_lengthscale
 from deepcoder_tf.gp.posterior import FrozenPosterior, predict
@@ -35,7 +35,7 @@ ALIVE_POINTS = 500
 """Points on which the start of the encoder's kernel is checked."""
 
 HEAD_FRAMES = 5000
-"""Frames, evenly spread, from which the head is solved for, at most."""
+"""Labelled frames, evenly spread, from which the head is solved for, at most."""
 
 CALIBRATION_RANGE = (1e-3, 1e3)
 """Range of the per-dimension factor c_d of the tied prior's variance."""
@@ -201,7 +201,11 @@ class GPCoder(Coder):
         """
         if not self.head_steps:
             return
-        rows = np.linspace(0, len(labels) - 1, min(HEAD_FRAMES, len(labels))).astype(np.int32)
+        labelled = np.flatnonzero(np.any(labels != MISSING, axis=1))
+        if not len(labelled):
+            return
+        spread = np.linspace(0, len(labelled) - 1, min(HEAD_FRAMES, len(labelled)))
+        rows = labelled[spread.astype(np.int64)].astype(np.int32)
         z = tf.constant(np.asarray(z_in.mean[rows], np.float64))
         q = self.encode_train(z, tf.constant(rows))
         start = OrdinalHead(*map(tf.convert_to_tensor, (self.W, self.raw_first, self.raw_gaps)))
