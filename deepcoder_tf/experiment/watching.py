@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf import files
+from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.evaluation import metrics
 from deepcoder_tf.models.system import System
 from deepcoder_tf.preprocessing.scale import to_unit_range
@@ -46,7 +47,9 @@ class Watch:
 
     def _predict_levels(self, images: tf.Tensor, landmarks: tf.Tensor | None) -> list[tf.Tensor]:
         found = self.model.predict(to_unit_range(images), landmarks)
-        return [found.probabilities] + ([found.regression.mean] if found.regression else [])
+        if found.regression is None:
+            return [found.probabilities]
+        return [found.probabilities, tf.clip_by_value(found.regression.mean, 0.0, LEVELS - 1.0)]
 
     def validate(self, model: System, codes: Sequence[Gaussian] = ()) -> dict[str, float]:
         """Scores on validation subjects.
