@@ -49,7 +49,8 @@ flags.DEFINE_list("seeds", ["0"], "seeds of every row, from 0", flag_values=FLAG
 flags.DEFINE_multi_string(
     "seeds_of",
     [],
-    'seeds of some rows, as "NAME,NAME: 0,1,2"; may be repeated',
+    'seeds of some rows, as "NAME,NAME: 0,1,2"; may be repeated; empty: what stood before it, such '
+    "as in a flag file, does not count",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
@@ -140,7 +141,7 @@ def plan(values: flags.FlagValues) -> tuple[dict[str, Config], dict[str, list[in
         name: numbers("seeds", ",".join(values.seeds))
         for name in (known if values.systems is None else values.systems)
     }
-    for text in values.seeds_of:
+    for text in since_empty(values.seeds_of):
         names, which = text.partition(":")[::2]
         for name in names.split(","):
             if name.strip() not in known:
@@ -158,6 +159,14 @@ def plan(values: flags.FlagValues) -> tuple[dict[str, Config], dict[str, list[in
         arguments = [f"--preset={values.preset}", *common.values(), *own, *changes.get(name, [])]
         variants[name] = config_from(name, arguments)
     return variants, seeds
+
+
+def since_empty(texts: list[str]) -> list[str]:
+    """The values of a repeated flag that follow the last empty one."""
+    kept: list[str] = []
+    for text in texts:
+        kept = [*kept, text] if text.strip() else []
+    return kept
 
 
 def named(flag: str, text: str) -> tuple[str, list[str]]:

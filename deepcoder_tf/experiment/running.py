@@ -20,6 +20,7 @@ from deepcoder_tf.experiment.watching import Watch
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.feature_system import FeatureSystem
 from deepcoder_tf.models.registry import build_system
+from deepcoder_tf.models.vgg16 import weights_source
 from deepcoder_tf.training.registry import make_trainer
 from deepcoder_tf.training.run import RunInfo, load_model, open_run
 from deepcoder_tf.training.trainer import Progress
@@ -27,6 +28,18 @@ from deepcoder_tf.training.trainer import Progress
 __all__ = ["train"]
 
 log = logging.getLogger(__name__)
+
+SAME_FOR_FEATURES = (
+    "fold",
+    "image_height",
+    "image_width",
+    "cnn_filters",
+    "cnn_kernels",
+    "cnn_pools",
+    "cnn_features",
+    "labelled_share",
+)
+"""Options that a run must share with the cnn whose features it sees."""
 
 LIBRARIES = ("tensorflow", "tensorflow-probability", "keras", "numpy", "deepcoder-tf")
 
@@ -46,6 +59,8 @@ def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
       UserError: the data cannot be used, the folder holds another run, a term is not finite, or
         the disk is full.
     """
+    if config.system == "vgg16":
+        weights_source(config)  # before images are made for nothing
     info = dataset_info(data_dir)
     fold = info.fold(config.fold)
     index = {split: load_index(data_dir, config.fold, split) for split in ("train", "validation")}
@@ -67,7 +82,7 @@ def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
     open_run(model_dir, run)
     model = build_system(config, len(info.action_units), len(chosen))
     if extractor is not None:
-        take_over(model, extractor, config)
+        take_over(model, extractor, run)
     frames = select(
         load_frames(model, data_dir, model_dir, config.fold, "train", index["train"]), labels, rows
     )
@@ -104,21 +119,29 @@ def trained_extractor(data_dir: Path, model_dir: Path, config: Config) -> Path |
     return folder
 
 
-def take_over(model: FeatureSystem, folder: Path, config: Config) -> None:
+def take_over(model: FeatureSystem, folder: Path, mine: RunInfo) -> None:
     """Gives a system of deep features the weights of a trained cnn.
 
     Raises:
-      UserError: no trained cnn is there, or one of another fold or size.
+      UserError: no trained cnn is there, or one that saw other subjects or labels, or of other
+        sizes.
     """
-    cnn, run = load_model(folder)
-    for name in ("fold", "image_height", "image_width", "cnn_features"):
-        mine, theirs = getattr(config, name), getattr(run.config, name)
-        if mine != theirs:
+    cnn, theirs = load_model(folder)
+    if theirs.config.system != "cnn":
+        raise UserError(f"--features_from={folder}: holds a {theirs.config.system}, wanted a cnn")
+    seed = ("seed",) if mine.config.labelled_share < 1 else ()
+    for name in (*SAME_FOR_FEATURES, *seed):
+        wanted, found = getattr(mine.config, name), getattr(theirs.config, name)
+        if wanted != found:
             raise UserError(
-                f"--features_from={folder}: trained with --{name}={theirs}, this run has {mine}"
+                f"--features_from={folder}: trained with --{name}={found}, this run has {wanted}"
             )
-    if run.config.system != "cnn":
-        raise UserError(f"--features_from={folder}: holds a {run.config.system}, wanted a cnn")
+    for name in ("source", "subjects", "action_units"):
+        if getattr(mine, name) != getattr(theirs, name):
+            raise UserError(
+                f"--features_from={folder}: trained on other data ({name} differs), whose labels "
+                "may be those of test subjects here; train the cnn on this folder and fold"
+            )
     model.extractor.set_weights(cnn.trunk.get_weights())
 
 

@@ -18,7 +18,7 @@ from deepcoder_tf.errors import UserError
 from deepcoder_tf.models.network import Network
 from deepcoder_tf.preprocessing.scale import HALF_RANGE
 
-__all__ = ["VGG16Network", "imagenet_input", "read_layers"]
+__all__ = ["VGG16Network", "imagenet_input", "read_layers", "weights_source"]
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,20 @@ def imagenet_input(images: tf.Tensor, side: int) -> tf.Tensor:
     """
     images = tf.image.resize((images + 1.0) * HALF_RANGE, (side, side), antialias=True)
     return images - tf.constant(BGR_MEAN)
+
+
+def weights_source(config: Config) -> str:
+    """What `--vgg16_weights` names: `imagenet`, or a path.
+
+    Raises:
+      UserError: nothing.
+    """
+    if not config.vgg16_weights:
+        raise UserError(
+            "--system=vgg16 needs ImageNet weights: give the path of VGG16 weights of Keras "
+            "with --vgg16_weights=PATH, or --vgg16_weights=imagenet to let Keras fetch them"
+        )
+    return config.vgg16_weights
 
 
 def read_layers(path: Path) -> list[Layer]:
@@ -173,12 +187,7 @@ class VGG16Network(Network):
           UserError: none were named, they cannot be read, or they are another network's.
         """
         del labels
-        source = self.config.vgg16_weights
-        if not source:
-            raise UserError(
-                "--system=vgg16 needs ImageNet weights: give the path of VGG16 weights of Keras "
-                "with --vgg16_weights=PATH, or --vgg16_weights=imagenet to let Keras fetch them"
-            )
+        source = weights_source(self.config)
         layers = self.fetched_layers() if source == "imagenet" else read_layers(Path(source))
         self.take_over(layers, source)
 

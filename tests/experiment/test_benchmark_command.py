@@ -377,3 +377,11 @@ def test_common_options_hold_for_all_and_a_variant_stands_on_top():
 def test_seeds_of_some_rows():
     _, seeds = plan_of("--systems=2dc,cnn,mlr", "--seeds=4", "--seeds_of=2dc, dcp,cnn: 0, 1,2")
     assert seeds == {"2dc": [0, 1, 2], "cnn": [0, 1, 2], "mlr": [4]}
+
+
+def test_an_empty_seeds_of_clears_what_a_flag_file_says(tmp_path):
+    (tmp_path / "bench.flags").write_text("--seeds=0\n--seeds_of=2dc,cnn: 0,1,2\n")
+    given = [f"--flagfile={tmp_path / 'bench.flags'}", "--systems=2dc,cnn"]
+    assert plan_of(*given)[1] == {"2dc": [0, 1, 2], "cnn": [0, 1, 2]}
+    assert plan_of(*given, "--seeds_of=")[1] == {"2dc": [0], "cnn": [0]}
+    assert plan_of(*given, "--seeds_of=", "--seeds_of=cnn: 5")[1] == {"2dc": [0], "cnn": [5]}
