@@ -39,7 +39,11 @@ def load_landmarks(prepared: str | Path, fold: int, split: str) -> np.ndarray:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 found = np.isin(arrays["status"], STATUSES_WITH_CROP)
-                parts.append(register(arrays["landmarks"][found][:, INNER_49], mean_shape))
+                shapes, numbers = arrays["landmarks"][found][:, INNER_49], arrays["numbers"][found]
+            broken = np.flatnonzero(~np.isfinite(shapes).all(axis=(1, 2)))
+            if len(broken):
+                raise ValueError(f"landmarks of frame {numbers[broken[0]]} are not finite")
+            parts.append(register(shapes, mean_shape))
         except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: cannot be read ({error}); prepare it again") from error
     return np.concatenate(parts)

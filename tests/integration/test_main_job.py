@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -11,125 +10,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pytest
-from skimage import data
+import skimage.data
 
 from deepcoder_tf.action_units import DISFA
-from deepcoder_tf.cli import evaluate, export, predict, prepare, synthesize, train
+from deepcoder_tf.cli import evaluate, export, predict, train
+from tests.integration.tiny_job import (
+    FRAMES,
+    ROOT,
+    SUBJECTS,
+    TRAIN,
+    do,
+    evaluation,
+    fails,
+    table,
+    video_of,
+)
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
-SUBJECTS, FRAMES = 4, 12
-TRAIN = [
-    "--preset=small",
-    "--coders=conv:6,gp:3",
-    "--image_height=30",
-    "--image_width=20",
-    "--filters=4,4",
-    "--pools=1,1",
-    "--kernel_size=3",
-    "--gp_points=8",
-    "--gp_block=8",
-    "--gp_init_steps=10",
-    "--gp_steps=5",
-    "--init_epochs=2",
-    "--iterations=2",
-    "--warmup_iterations=1",
-    "--batch_size=4",
-    "--optimizer=adam",
-    "--learning_rate=0.003",
-    "--pixel_path=0",
-    "--fold=0",
-]
-
-
-class Job(NamedTuple):
-    """Where everything is.
-
-    Attributes:
-      faces: synthetic data set in the layout of DISFA.
-      prepared: crops and folds.
-      run: trained on fold 0.
-      results: of its evaluation on the test subjects.
-      exported: version 1.
-      test_subjects: of fold 0.
-    """
-
-    faces: Path
-    prepared: Path
-    run: Path
-    results: Path
-    exported: Path
-    test_subjects: list[str]
-
-
-def do(main, *arguments: object) -> None:
-    """Runs a command that must succeed."""
-    assert main(["name", *map(str, arguments)]) == 0
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory) -> Job:
-    """Every step once."""
-    root = tmp_path_factory.mktemp("job")
-    faces, prepared, run, results = (root / n for n in ("faces", "prepared", "run", "results"))
-    do(
-        synthesize.main,
-        f"--output_dir={faces}",
-        f"--subjects={SUBJECTS}",
-        f"--frames={FRAMES}",
-        "--noprogress",
-    )
-    do(
-        prepare.main,
-        "--dataset=disfa",
-        f"--input_dir={faces}",
-        f"--output_dir={prepared}",
-        "--workers=1",
-        "--noprogress",
-    )
-    do(train.main, *TRAIN, f"--data_dir={prepared}", f"--model_dir={run}")
-    do(evaluate.main, *evaluation(run, prepared, results), "--references")
-    do(export.main, f"--model_dir={run}", f"--output_dir={root / 'savedmodels' / 'tiny'}")
-    fold = json.loads((prepared / "dataset.json").read_text())["folds"]["0"]
-    return Job(faces, prepared, run, results, root / "savedmodels" / "tiny" / "1", fold["test"])
-
-
-def evaluation(run: Path, prepared: Path, results: Path, fold: int = 0) -> list[str]:
-    """Flags of `deepcoder-evaluate` on the test subjects."""
-    return [
-        f"--model_dir={run}",
-        f"--data_dir={prepared}",
-        f"--output_dir={results}",
-        f"--fold={fold}",
-        "--split=test",
-    ]
-
-
-def video_of(job: Job) -> Path:
-    """A recording of a test subject."""
-    return job.faces / "Videos_LeftCamera" / f"LeftVideo{job.test_subjects[0]}_comp.avi"
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    """A CSV by rows."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def fails(capsys, main, *arguments: object) -> str:
-    """Runs a command that must end with exit code 1 and one line; returns the line."""
-    capsys.readouterr()
-    assert main(["name", *map(str, arguments)]) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    return lines[0]
-
 
 # What comes out -----------------------------------------------------------------------------------
 
@@ -209,7 +110,7 @@ def test_the_export_predicts_what_was_evaluated(job):
 
 def test_prediction_has_a_row_for_every_frame_and_a_bad_file_does_not_stop_it(job, tmp_path):
     photo, broken = tmp_path / "astronaut.png", tmp_path / "broken.jpg"
-    cv2.imwrite(str(photo), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(photo), cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR))
     broken.write_text("not a picture")
     video = video_of(job)
     output = tmp_path / "out.csv"
@@ -254,6 +155,27 @@ def test_a_video_is_predicted_as_its_prepared_crops_are(job, tmp_path):
     for name in DISFA:
         ours, theirs = ([float(row[f"{name}_r"]) for row in rows] for rows in (found, prepared))
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def test_a_model_of_landmarks_from_training_to_a_video(data, tmp_path):
+    run, results, served = tmp_path / "run", tmp_path / "results", tmp_path / "served"
+    options = ["--system=mlr", "--features=lbp", "--mlr_penalty=1"]
+    do(train.main, *TRAIN, *options, f"--data_dir={data.prepared}", f"--model_dir={run}")
+    do(evaluate.main, *evaluation(run, data.prepared, results))
+    do(export.main, f"--model_dir={run}", f"--output_dir={served}", "--version=3")
+    model, output = f"--model={served / '3'}", tmp_path / "out.csv"
+    do(predict.main, model, f"--output={output}", video_of(data))
+    found = [row for row in table(output) if row["status"] == "ok"]
+    subject = data.test_subjects[0]
+    prepared = [row for row in table(results / "predictions.csv") if row["subject"] == subject]
+    assert len(found) == len(prepared) > 0
+    for name in DISFA:
+        ours, theirs = (
+            np.array([[float(row[f"{name}_p{s}"]) for s in range(6)] for row in rows])
+            for rows in (found, prepared)
+        )
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+        assert np.ptp(ours) > 1e-3
 
 
 # Mistakes -----------------------------------------------------------------------------------------
