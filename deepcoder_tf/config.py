@@ -492,7 +492,7 @@ SMALL: dict[str, Any] = {
     "lbp_rows": 3,
     "lbp_columns": 2,
     "gp": "sparse",
-    "gp_inducing": 500,
+    "gp_inducing": 1000,
     "gp_inducing_decoder": 100,
     "gp_points": 900,
     "gp_block": 450,

@@ -12,6 +12,7 @@ cannot be read becomes a line too. The CSV grows as OUT.csv.partial and is renam
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -94,3 +95,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script."""
     return command.run(__doc__, FLAGS, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
