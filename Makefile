@@ -1,7 +1,7 @@
 # make demo   makes .venv, installs, and runs the main job on synthetic faces
 # make test   makes .venv, installs, and runs lint, types and tests
 # make check  lint, types and tests in an existing .venv
-# make bench  records speed and memory in benchmarks/results (about ten minutes)
+# make bench  records speed and memory in benchmarks/results (about twelve minutes)
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,7 +34,7 @@ $(VENV)/.installed-test: setup.py | $(VENV)/bin/python
 	touch $(VENV)/.installed $@
 
 bench: $(VENV)/.installed
-	for name in vcae_step gp_step synthesis prepare predict; do \
+	for name in vcae_step gp_step sparse_step gp_exact synthesis prepare predict; do \
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.partial && \
 	  mv benchmarks/results/$$name.partial benchmarks/results/$$name.json || exit 1; \
 	done

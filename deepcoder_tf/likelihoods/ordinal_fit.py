@@ -45,7 +45,8 @@ def fit_ordinal_head(
 ) -> OrdinalHead:
     """Maximises Σ E log p(y|z) + log p(W) over W and γ by L-BFGS, the codes held fixed.
 
-    A block of coordinate ascent on the bound: no other term depends on these parameters.
+    A block of coordinate ascent on the bound where its label term has weight 1: no other term
+    depends on these parameters.
 
     Args:
       start: where to begin.

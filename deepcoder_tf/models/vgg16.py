@@ -197,8 +197,9 @@ class VGG16Network(Network):
         try:
             model = keras.applications.VGG16(weights="imagenet", include_top=top)
         except Exception as error:  # Keras raises a bare Exception where the network fails
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"--vgg16_weights=imagenet: Keras could not fetch them ({error}); download the "
+                f"--vgg16_weights=imagenet: Keras could not fetch them ({reason}); download the "
                 "VGG16 weights of Keras elsewhere and give their path"
             ) from error
         return [[w.numpy() for w in layer.weights] for layer in model.layers if layer.weights]

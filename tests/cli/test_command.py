@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import runpy
 import sys
 from pathlib import Path
 
@@ -165,6 +166,16 @@ def test_each_command_explains_itself(name, capsys):
         if flag not in ("flagfile", "undefok"):
             assert f"{flag}" in told
             assert len(module.FLAGS[flag].help.split()) >= 2
+
+
+def test_each_command_runs_as_a_module(name, capsys, monkeypatch):
+    module = f"deepcoder_tf.cli.{name}"
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(module, run_name="__main__")
+    assert end.value.code == 0
+    assert capsys.readouterr().out
 
 
 def test_each_command_refuses_unknown_flags_and_missing_files(name, capsys):
