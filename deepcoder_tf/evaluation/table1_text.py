@@ -112,7 +112,8 @@ def block(
     best = {unit: best_of(table, key, unit, higher, digits) for unit in units}
     rows = []
     for row in table.rows:
-        texts = [cell(row.values, key, unit, digits, best[unit]) for unit in units]
+        rated = best if complete(row, table) else {}
+        texts = [cell(row.values, key, unit, digits, rated.get(unit)) for unit in units]
         span = bounds(row.values[key][AVERAGE], digits) if key in row.values else DASH
         rows.append([row.label + ("" if complete(row, table) else " ¹"), *texts, span, runs(row)])
         if paper is not None and row.system in paper.cells.get(key[0], {}):

@@ -33,6 +33,7 @@ __all__ = [
     "outcome_of",
     "plan_cells",
     "read_json",
+    "unusable",
     "write_json",
     "write_options",
     "write_outcome",
@@ -225,6 +226,31 @@ def changed_row(folder: Path, row: dict[str, Any]) -> str | None:
         return difference(own, Config.from_mapping({**row, **alike}))
     except (UserError, TypeError):
         return None  # a row of another version: nothing to compare with
+
+
+def unusable(output_dir: Path, folder: Path, row: dict[str, Any]) -> str:
+    """Why a cell cannot stand in a table or a figure beside the others of its row.
+
+    Args:
+      output_dir: of the bench.
+      folder: of the cell, `cells/VARIANT/foldK/seedS`.
+      row: options of the row, from `bench.json`.
+
+    Returns:
+      One line, or an empty text for a cell that can.
+    """
+    outcome = outcome_of(folder)
+    if outcome is None:
+        return "not finished"
+    if not outcome.ok:
+        return outcome.reason or "failed"
+    change = changed_row(folder, row)
+    if change is not None:
+        return f"made with {change}, as its row has now; run it --again"
+    cnn_folder = output_dir / "cells" / FEATURES / folder.parent.name / folder.name
+    if not fits_features(folder, cnn_folder):
+        return f"made with features of another {FEATURES} than the bench has now; run it --again"
+    return ""
 
 
 def difference(old: Any, new: Config | None) -> str | None:

@@ -13,14 +13,7 @@ from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation.bootstrap import SubjectSums, subject_sums
 from deepcoder_tf.evaluation.table1 import Failure, build_table
 from deepcoder_tf.evaluation.table1_text import csv_text, markdown, paper_of
-from deepcoder_tf.experiment.bench_cells import (
-    FEATURES,
-    changed_row,
-    fits_features,
-    outcome_of,
-    read_json,
-    write_json,
-)
+from deepcoder_tf.experiment.bench_cells import read_json, unusable, write_json
 from deepcoder_tf.experiment.benchmarking import read_bench
 from deepcoder_tf.files import replacing
 
@@ -100,7 +93,7 @@ def measured_cells(
     first: dict[int, Frames] = {}
     for system, row in bench["rows"].items():
         for fold, seed, folder in begun_cells(output_dir, system):
-            reason = problem(output_dir, folder, fold, seed, row)
+            reason = unusable(output_dir, folder, row)
             if not reason:
                 try:
                     sums, frames = read_predictions(folder / "test" / "predictions.npz")
@@ -122,21 +115,6 @@ def begun_cells(output_dir: Path, system: str) -> list[tuple[int, int, Path]]:
         if numbers:
             found.append((int(numbers[1]), int(numbers[2]), path))
     return sorted(found)
-
-
-def problem(output_dir: Path, folder: Path, fold: int, seed: int, row: dict[str, Any]) -> str:
-    """Why a cell cannot be measured with the others of its row, or an empty text."""
-    outcome = outcome_of(folder)
-    if outcome is None:
-        return "not finished"
-    if not outcome.ok:
-        return outcome.reason
-    change = changed_row(folder, row)
-    if change is not None:
-        return f"made with {change}, as its row has now; run it --again"
-    if not fits_features(folder, output_dir / "cells" / FEATURES / f"fold{fold}" / f"seed{seed}"):
-        return f"made with features of another {FEATURES} than the bench has now; run it --again"
-    return ""
 
 
 def read_predictions(path: Path) -> tuple[SubjectSums, Frames]:

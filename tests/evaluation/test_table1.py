@@ -215,6 +215,16 @@ def test_the_best_is_bold_among_systems_on_every_fold():
     assert not any("**" in cell for cell in (*icc["MLR*"], *icc["SOR* ¹"], *mse["SOR* ¹"]))
 
 
+def test_a_system_that_lacks_a_fold_is_not_bold_where_it_reads_like_the_best():
+    found = {("2dc", 0, 0): sums(0, 0, 0.5), ("2dc", 1, 0): sums(1, 0, 0.5)}
+    found["sor", 1, 0] = found["2dc", 1, 0]
+    found |= {("mlr", fold, 0): sums(fold, 0, 1.5) for fold in (0, 1)}
+    icc = rows_of(markdown(table(found)), "ICC(3,1)")
+    same = [two == f"**{sor}**" for two, sor in zip(icc["2DC"], icc["SOR* ¹"], strict=True)]
+    assert any(same)
+    assert not any("**" in cell for cell in icc["SOR* ¹"])
+
+
 def test_differences_are_bold_where_they_hold():
     found = rows_of(markdown(table()), "2DC minus each other, on average")
     assert list(found) == ["", "SOR* ¹".removesuffix(" ¹"), "MLR*"]

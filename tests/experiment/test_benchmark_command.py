@@ -16,6 +16,7 @@ from deepcoder_tf.cli import benchmark, command
 from deepcoder_tf.config import preset
 from deepcoder_tf.experiment import bench_runner, benchmarking
 from deepcoder_tf.experiment.bench_cells import BUILT_IN
+from deepcoder_tf.experiment.reporting.cells import open_bench
 
 ERRORS = {"2dc": 0.3, "mlr": 1.2}
 """Levels by which a fake system errs."""
@@ -217,8 +218,10 @@ def test_cells_with_the_options_that_a_row_had_before_are_not_averaged_with_the_
     assert [(f["seed"], f["reason"]) for f in content["failed"]] == [
         (1, "made with --iterations=8, not 30, as its row has now; run it --again")
     ]
+    assert [cell.seed for cell in open_bench(out).of("2dc")] == [0]
     assert bench(prepared, out, *longer, "--seeds=1") == 0
     assert json.loads((out / "table1.json").read_text())["failed"] == []
+    assert [cell.seed for cell in open_bench(out).of("2dc")] == [0, 1]
 
 
 def test_features_of_a_cnn_made_anew_are_marked_until_their_cells_are(prepared, tmp_path):

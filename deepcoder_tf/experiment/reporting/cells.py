@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation.paper_table import paper_table
-from deepcoder_tf.experiment.bench_cells import outcome_of, read_json
+from deepcoder_tf.experiment.bench_cells import read_json, unusable
 from deepcoder_tf.experiment.benchmarking import read_bench
 
 __all__ = ["AbsentError", "BenchFolder", "CellFolder", "Predictions", "open_bench", "present"]
@@ -205,21 +205,19 @@ def open_bench(folder: Path) -> BenchFolder:
         action_units=tuple(data["action_units"]),
         splits={int(number): splits for number, splits in folds.items()},
         variants=tuple(bench["rows"]),
-        cells=tuple(find_cells(folder, tuple(bench["rows"]))),
+        cells=tuple(find_cells(folder, bench["rows"])),
         table=read_json(folder / "table1.json"),
     )
 
 
-def find_cells(folder: Path, variants: Sequence[str]) -> list[CellFolder]:
-    """Every cell that was begun."""
+def find_cells(folder: Path, rows: Mapping[str, dict[str, Any]]) -> list[CellFolder]:
+    """Every cell that was begun, in order of row, fold and seed."""
     cells = []
-    for variant in variants:
+    for variant, row in rows.items():
         for path in (folder / "cells" / variant).glob("fold*/seed*"):
             numbers = re.fullmatch(r"fold(\d+)/seed(\d+)", f"{path.parent.name}/{path.name}")
             if numbers:
-                outcome = outcome_of(path)
-                reason = "not finished" if outcome is None else outcome.reason
-                if outcome is not None and not outcome.ok and not reason:
-                    reason = "failed"
+                reason = unusable(folder, path, row)
                 cells.append(CellFolder(variant, int(numbers[1]), int(numbers[2]), path, reason))
-    return sorted(cells, key=lambda c: (variants.index(c.variant), c.fold, c.seed))
+    order = list(rows)
+    return sorted(cells, key=lambda c: (order.index(c.variant), c.fold, c.seed))
