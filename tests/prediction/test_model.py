@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.prediction.model import ModelDescription, ServingModel
+from deepcoder_tf.prediction.model import ServingModel, read_description
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def copy(model_folder, tmp_path) -> Path:
 
 
 def test_the_description_is_read(model_folder, description):
-    found = ModelDescription.read(model_folder)
+    found = read_description(model_folder)
     assert found.action_units == ("AU01", "AU12", "AU25")
     assert found.crop_shape == (240, 160)
     np.testing.assert_array_equal(found.mean_shape, description["mean_shape"])
