@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +11,16 @@ from typing import IO, Any
 
 from deepcoder_tf.errors import explain_os_error
 
-__all__ = ["PARTIAL", "replacing"]
+__all__ = ["PARTIAL", "replacing", "write_json"]
 
 PARTIAL = ".partial"
 """What the name of an unfinished file ends in."""
 
 
 @contextmanager
-def replacing(path: str | Path, mode: str = "w", *, keep: bool = False) -> Iterator[IO[Any]]:
+def replacing(
+    path: str | Path, mode: str = "w", *, keep: bool = False, start: int = 0
+) -> Iterator[IO[Any]]:
     """Opens `path + ".partial"` for writing and renames it to `path` when the block ends well.
 
     Missing parent folders are made. A file that stood under `path` stays whole until the rename.
@@ -26,6 +29,7 @@ def replacing(path: str | Path, mode: str = "w", *, keep: bool = False) -> Itera
       path: the finished name.
       mode: `"w"` (UTF-8 text, newlines as written) or `"wb"`.
       keep: leave the partial file in place when the block fails, for what is already in it.
+      start: bytes of a partial file left by `keep` that stay; the block writes behind them.
 
     Yields:
       The open file.
@@ -39,7 +43,9 @@ def replacing(path: str | Path, mode: str = "w", *, keep: bool = False) -> Itera
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = partial.open(mode, **text)
+        if start:
+            os.truncate(partial, start)
+        stream = partial.open(mode.replace("w", "a") if start else mode, **text)
     except OSError as error:
         raise explain_os_error(error, f"writing {path}") from error
     try:
@@ -57,3 +63,20 @@ def replacing(path: str | Path, mode: str = "w", *, keep: bool = False) -> Itera
         if isinstance(error, OSError) and error.filename in (None, str(partial)):
             raise explain_os_error(error, f"writing {path}") from error
         raise
+
+
+def write_json(path: str | Path, content: Any, indent: int = 1) -> None:
+    """Writes JSON, wholly or not at all.
+
+    Args:
+      path: the finished name.
+      content: plain types.
+      indent: spaces of a level.
+
+    Raises:
+      ValueError: a number that is not finite; JSON has no word for it.
+      UserError: the operating system refused.
+    """
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as stream:
+        stream.write(text + "\n")

@@ -22,11 +22,13 @@ __all__ = [
     "BIG",
     "cholesky_ok",
     "gauss_hermite",
+    "histogram_of",
     "jittered_cholesky",
     "log_diff_ndtr",
     "log_ndtr",
     "ndtr",
     "positive",
+    "raw_start",
     "relative_jitter",
     "softplus_inverse",
     "spd_inverse",
@@ -74,6 +76,11 @@ def softplus_inverse(x: tf.Tensor, floor: float = 0.0) -> tf.Tensor:
     y = tf.convert_to_tensor(x) - floor
     # log(e^y - 1) = y + log(1 - e^-y), which does not overflow.
     return y + tf.math.log(-tf.math.expm1(-y))
+
+
+def raw_start(value: float) -> float:
+    """Where a raw parameter starts so that its softplus is `value`, in double precision."""
+    return float(softplus_inverse(tf.constant(value, tf.float64)))
 
 
 # --------------------------------------------------------------------------- factors of matrices
@@ -299,6 +306,28 @@ def _log_diff_ndtr(
         return upstream * slope_a, upstream * slope_b
 
     return value, grad
+
+
+# ------------------------------------------------------------------------------------- counting
+
+
+@check_shapes("values: [B, N]", "return: [B, bins]")
+def histogram_of(values: tf.Tensor, bins: int) -> tf.Tensor:
+    """How often each of the numbers 0..bins-1 occurs in each row.
+
+    `tf.math.bincount` without its search for the largest value, which no export needs: the number
+    of bins is known here, and static.
+
+    Args:
+      values: int32, all of them below `bins`.
+      bins: number of counts.
+
+    Returns:
+      int32.
+    """
+    none = tf.zeros([0], tf.int32)  # of weights
+    counts = tf.raw_ops.DenseBincount(input=values, size=bins, weights=none)
+    return tf.ensure_shape(counts, (values.shape[0], bins))
 
 
 def gauss_hermite(n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -23,10 +23,10 @@ from deepcoder_tf.likelihoods.ordinal import (
     weight_prior,
 )
 from deepcoder_tf.likelihoods.ordinal_fit import OrdinalHead, fit_ordinal_head
-from deepcoder_tf.numerics import positive, relative_jitter, softplus_inverse
+from deepcoder_tf.numerics import positive, raw_start, relative_jitter
 from deepcoder_tf.types import Gaussian
 
-__all__ = ["CALIBRATION_RANGE", "GPCoder", "inverse"]
+__all__ = ["CALIBRATION_RANGE", "GPCoder"]
 
 NOISE_FLOOR = 1e-4
 """Smallest noise variance of either GP, in standardised units."""
@@ -108,12 +108,12 @@ class GPCoder(Coder):
         """Creates the shared parameters, and as constants what prediction needs."""
         N, D0, D1, Q = self.points, self.input_dims, self.latent_dim, self.outputs
         self.M = self.add("M", (N, D1), 0.0)
-        self.raw_lengthscales0 = self.add("raw_lengthscales0", (D0,), inverse(1.0))
-        self.raw_lengthscales1 = self.add("raw_lengthscales1", (D1,), inverse(1.0))
-        self.raw_amplitude0 = self.add("raw_amplitude0", (), inverse(self.lengthscale_factor**2))
-        self.raw_amplitude1 = self.add("raw_amplitude1", (), inverse(1.0))
-        self.raw_noise0 = self.add("raw_noise0", (), inverse(0.1 - NOISE_FLOOR))
-        self.raw_noise1 = self.add("raw_noise1", (), inverse(0.5 - NOISE_FLOOR))
+        self.raw_lengthscales0 = self.add("raw_lengthscales0", (D0,), raw_start(1.0))
+        self.raw_lengthscales1 = self.add("raw_lengthscales1", (D1,), raw_start(1.0))
+        self.raw_amplitude0 = self.add("raw_amplitude0", (), raw_start(self.lengthscale_factor**2))
+        self.raw_amplitude1 = self.add("raw_amplitude1", (), raw_start(1.0))
+        self.raw_noise0 = self.add("raw_noise0", (), raw_start(0.1 - NOISE_FLOOR))
+        self.raw_noise1 = self.add("raw_noise1", (), raw_start(0.5 - NOISE_FLOOR))
         self.W = self.add("W", (Q, D1), 0.0)
         self.W_centre = self.add("W_centre", (Q, D1), 0.0, constant=True)
         self.raw_first = self.add("raw_first", (Q,), 0.0)
@@ -327,11 +327,6 @@ class GPCoder(Coder):
             "head_prior": self.head_prior,
             "seed": self.seed,
         }
-
-
-def inverse(value: ArrayLike) -> np.ndarray:
-    """The raw value whose softplus is `value`."""
-    return softplus_inverse(tf.constant(value, tf.float64)).numpy()
 
 
 def standard_scores(labels: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from deepcoder_tf.gp.uncertain_inputs import (
     psi2,
     second_moment_matrix,
 )
-from deepcoder_tf.numerics import positive, softplus_inverse
+from deepcoder_tf.numerics import positive, raw_start
 from deepcoder_tf.types import Gaussian
 
 __all__ = ["LatentGP"]
@@ -64,9 +64,9 @@ class LatentGP(keras.layers.Layer):
     def build(self, input_shape=None) -> None:
         """Creates the weights; q(w) starts at the prior."""
         D, K, m = self.input_dims, self.outputs, self.inducing
-        self.raw_amplitude = self.add("raw_amplitude", (), inverse(1.0))
-        self.raw_lengthscales = self.add("raw_lengthscales", (D,), inverse(1.0))
-        self.raw_noise = self.add("raw_noise", (self.groups,), inverse(START_NOISE - NOISE_FLOOR))
+        self.raw_amplitude = self.add("raw_amplitude", (), raw_start(1.0))
+        self.raw_lengthscales = self.add("raw_lengthscales", (D,), raw_start(1.0))
+        self.raw_noise = self.add("raw_noise", (self.groups,), raw_start(START_NOISE - NOISE_FLOOR))
         self.V = self.add("V", (m, D), 0.0)
         self.A = self.add("A", (m, K), 0.0)
         self.Lambda_triangle = self.add("Lambda_triangle", (self.groups, m * (m + 1) // 2), 0.0)
@@ -221,8 +221,3 @@ class LatentGP(keras.layers.Layer):
             "inducing": self.inducing,
             "separate": self.separate,
         }
-
-
-def inverse(value: float) -> float:
-    """The raw value whose softplus is `value`."""
-    return float(softplus_inverse(tf.constant(value, tf.float64)))

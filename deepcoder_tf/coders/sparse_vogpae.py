@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from deepcoder_tf.coders.gp_coder import GPCoder, inverse
+from deepcoder_tf.coders.gp_coder import GPCoder
 from deepcoder_tf.gp.inducing import (
     expected_log_likelihood,
     explained,
@@ -18,7 +18,7 @@ from deepcoder_tf.gp.posterior import FrozenPosterior, factorise_with_jitter, fr
 from deepcoder_tf.gp.uncertain_inputs import inducing_factor, inducing_kl, optimal_inducing
 from deepcoder_tf.layers import sample
 from deepcoder_tf.likelihoods.gaussian import kl_diagonal
-from deepcoder_tf.numerics import positive, relative_jitter
+from deepcoder_tf.numerics import positive, raw_start, relative_jitter
 from deepcoder_tf.types import Gaussian
 
 __all__ = ["SparseVOGPAE"]
@@ -72,7 +72,7 @@ class SparseVOGPAE(GPCoder):
         """Creates the parameters, and as constants the caches that prediction needs."""
         super().build(input_shape)
         m, D0, D1 = self.inducing, self.input_dims, self.latent_dim
-        self.raw_s = self.add("raw_s", (D1,), inverse(0.1))
+        self.raw_s = self.add("raw_s", (D1,), raw_start(0.1))
         self.V = self.add("V", (m, D1), 0.0)
         self.A = self.add("A", (m, D0), 0.0)
         self.raw_Lambda = self.add("raw_Lambda", (m * (m + 1) // 2,), 0.0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from deepcoder_tf.coders.gp_coder import GPCoder, inverse
+from deepcoder_tf.coders.gp_coder import GPCoder
 from deepcoder_tf.gp.kernels import covariance
 from deepcoder_tf.gp.leave_one_out import gp_log_likelihood, loo
 from deepcoder_tf.gp.posterior import FrozenPosterior, freeze, predict, propagated_variance
 from deepcoder_tf.layers import sample
 from deepcoder_tf.likelihoods.gaussian import kl_diagonal
-from deepcoder_tf.numerics import positive
+from deepcoder_tf.numerics import positive, raw_start
 from deepcoder_tf.types import Gaussian
 
 __all__ = ["VOGPAE"]
@@ -52,7 +52,7 @@ class VOGPAE(GPCoder):
         """Creates the parameters, and as constants the caches that prediction needs."""
         super().build(input_shape)
         N, D0, D1 = self.points, self.input_dims, self.latent_dim
-        self.raw_S = self.add("raw_S", (N, D1), inverse(0.1))
+        self.raw_S = self.add("raw_S", (N, D1), raw_start(0.1))
         self.Z1 = self.add("Z1", (N, D1), 0.0, constant=True)
         self.Z1_var = self.add("Z1_var", (N, D1), 1.0, constant=True)
         self.alpha1 = self.add("alpha1", (N, D0), 0.0, constant=True)

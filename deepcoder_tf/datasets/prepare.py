@@ -40,7 +40,6 @@ from deepcoder_tf.datasets.prepared import (
     dataset_info,
     landmarks_file,
     shard_file,
-    write_json,
 )
 from deepcoder_tf.datasets.shapes import mean_shapes
 from deepcoder_tf.datasets.works import Work, list_works, run_parallel
@@ -50,6 +49,7 @@ from deepcoder_tf.faces.detection import CHOICES
 from deepcoder_tf.faces.landmarks import LandmarkPredictor, fingerprint, model_path
 from deepcoder_tf.faces.registration import CROP_SHAPE
 from deepcoder_tf.faces.tracking import FaceTracker
+from deepcoder_tf.files import write_json
 
 __all__ = ["PrepareConfig", "prepare"]
 

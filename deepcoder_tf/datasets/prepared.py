@@ -24,7 +24,6 @@ import numpy as np
 
 from deepcoder_tf.datasets.folds import Fold, check_disjoint
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.files import replacing
 
 __all__ = [
     "FORMAT",
@@ -40,7 +39,6 @@ __all__ = [
     "mean_shape_file",
     "mean_shape_of",
     "shard_file",
-    "write_json",
 ]
 
 FORMAT = 1
@@ -293,9 +291,3 @@ def load_index(prepared: str | Path, fold: int, split: str) -> Index:
             *(np.empty(0, kind) for kind in ("U1", "U1", np.int64, np.int64)),
         )
     return Index(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file, wholly or not at all."""
-    with replacing(path) as stream:
-        stream.write(json.dumps(content, indent=1) + "\n")

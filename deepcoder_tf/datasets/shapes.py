@@ -15,11 +15,11 @@ from deepcoder_tf.datasets.prepared import (
     STATUSES_WITH_CROP,
     fold_folder,
     mean_shape_file,
-    write_json,
 )
 from deepcoder_tf.datasets.works import Work
 from deepcoder_tf.faces.landmarks import INNER_49
 from deepcoder_tf.faces.registration import CROP_SHAPE, mean_shape, place_in_crop
+from deepcoder_tf.files import write_json
 
 __all__ = ["mean_shapes"]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +13,7 @@ from deepcoder_tf import files, levels
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.evaluation.metrics import AUMetrics, Metrics
 
-__all__ = ["metrics_table", "write_arrays", "write_json", "write_predictions"]
+__all__ = ["metrics_table", "write_arrays", "write_predictions"]
 
 CHUNK = 4096
 """Rows turned into text at a time; bounds the memory of a large split."""
@@ -85,22 +83,6 @@ def _value(row: AUMetrics, metric: str, point: str) -> float | None:
 
 def _text(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def write_json(path: str | Path, document: dict[str, Any]) -> None:
-    """Writes `metrics.json`: indented, under a temporary name first, never a NaN.
-
-    Args:
-      path: the file.
-      document: for example `Metrics.to_json()`.
-
-    Raises:
-      ValueError: a number that is not finite; JSON has no word for it.
-      UserError: the operating system refused.
-    """
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
-    with files.replacing(path) as stream:
-        stream.write(text + "\n")
 
 
 def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:

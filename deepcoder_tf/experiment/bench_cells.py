@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from deepcoder_tf.config import FEATURE_SYSTEMS, NETWORKS, STACKS, Config
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.files import replacing
+from deepcoder_tf.files import replacing, write_json
 
 __all__ = [
     "BUILT_IN",
@@ -34,7 +34,6 @@ __all__ = [
     "plan_cells",
     "read_json",
     "unusable",
-    "write_json",
     "write_options",
     "write_outcome",
 ]
@@ -294,15 +293,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON, wholly or not at all.
-
-    Raises:
-      UserError: the operating system refused.
-      ValueError: a number that is not finite.
-    """
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    with replacing(path) as stream:
-        stream.write(text + "\n")

@@ -18,9 +18,9 @@ from deepcoder_tf.experiment.bench_cells import (
     changed_option,
     plan_cells,
     read_json,
-    write_json,
 )
 from deepcoder_tf.experiment.bench_runner import Commands, claimed, commands_of, run_cells
+from deepcoder_tf.files import write_json
 
 __all__ = ["benchmark", "read_bench"]
 

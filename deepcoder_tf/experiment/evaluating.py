@@ -18,6 +18,7 @@ from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation import baselines, figures, metrics, tables
 from deepcoder_tf.experiment.monitor import decoded_codes, stack_parts
 from deepcoder_tf.experiment.snapshots import Reconstructions, write_test
+from deepcoder_tf.files import write_json
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.system import System, summarise_levels
 from deepcoder_tf.preprocessing.scale import to_uint8, to_unit_range
@@ -122,7 +123,7 @@ def evaluate(
         rows=index.rows.astype(np.int64),
     )
     draw(model, run, index, found, output_dir, measured.system)
-    tables.write_json(output_dir / "metrics.json", document)
+    write_json(output_dir / "metrics.json", document)
     return document
 
 

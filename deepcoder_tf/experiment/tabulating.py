@@ -13,9 +13,9 @@ from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation.bootstrap import SubjectSums, subject_sums
 from deepcoder_tf.evaluation.table1 import Failure, build_table
 from deepcoder_tf.evaluation.table1_text import csv_text, markdown, paper_of
-from deepcoder_tf.experiment.bench_cells import read_json, unusable, write_json
+from deepcoder_tf.experiment.bench_cells import read_json, unusable
 from deepcoder_tf.experiment.benchmarking import read_bench
-from deepcoder_tf.files import replacing
+from deepcoder_tf.files import replacing, write_json
 
 __all__ = ["tabulate"]
 

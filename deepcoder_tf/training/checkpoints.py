@@ -9,21 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from deepcoder_tf import files
 from deepcoder_tf.errors import UserError, explain_os_error
+from deepcoder_tf.files import write_json
 
-__all__ = ["Checkpoints", "write_json"]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON under a temporary name, then renames: never half a file.
-
-    Raises:
-      UserError: the disk is full or cannot be written.
-    """
-    text = json.dumps(content, indent=2, allow_nan=False)
-    with files.replacing(path) as stream:
-        stream.write(text + "\n")
+__all__ = ["Checkpoints"]
 
 
 DAMAGE = (ValueError, KeyError, IndexError, AssertionError, tf.errors.OpError)

@@ -18,9 +18,10 @@ from typing import Any
 
 from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.files import write_json
 from deepcoder_tf.models.registry import build_system
 from deepcoder_tf.models.system import System
-from deepcoder_tf.training.checkpoints import Checkpoints, write_json
+from deepcoder_tf.training.checkpoints import Checkpoints
 
 __all__ = ["RunInfo", "load_model", "open_run", "read_run"]
 

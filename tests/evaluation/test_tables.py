@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from deepcoder_tf.evaluation.metrics import Metrics, evaluate_points, evaluate_predictions
-from deepcoder_tf.evaluation.tables import metrics_table, write_json, write_predictions
+from deepcoder_tf.evaluation.tables import metrics_table, write_predictions
+from deepcoder_tf.files import write_json
 
 NAMES = ("AU01", "AU12")
 

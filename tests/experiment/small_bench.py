@@ -10,8 +10,8 @@ import numpy as np
 
 from deepcoder_tf.config import Config
 from deepcoder_tf.evaluation.tables import write_arrays
-from deepcoder_tf.experiment.bench_cells import write_json
 from deepcoder_tf.experiment.snapshots import Latents, Reconstructions, write_latents, write_test
+from deepcoder_tf.files import write_json
 
 __all__ = ["ACTION_UNITS", "SUBJECTS", "make_bench", "make_cell"]
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.files import write_json
 from deepcoder_tf.models.deepcoder import DeepCoder
-from deepcoder_tf.training.checkpoints import Checkpoints, write_json
+from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.training.run import RunInfo, load_model, open_run, read_run
 
 CONFIG = Config(
