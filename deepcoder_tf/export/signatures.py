@@ -1,32 +1,74 @@
-"""What an export answers: its signatures, with names, types, shapes and units."""
+"""What an export answers: its signatures, with names, types, shapes and units.
+
+| signature         | takes                                 | gives                                 |
+|-------------------|---------------------------------------|---------------------------------------|
+| `serving_default` | `crops`                               | levels                                |
+| `from_jpeg`       | `pictures`: files of such crops       | levels                                |
+| `from_landmarks`  | `pictures`: files of any size, and    | levels                                |
+|                   | `landmarks` in their pixels           |                                       |
+| `encode`          | `crops`                               | `z0_mean`, `z0_variance`, ...         |
+| `reconstruct`     | `crops`                               | what the code retains of the picture  |
+| `describe`        | `faces`: any integers                 | action units, mean shape, the card    |
+
+Levels are `intensity`, `presence`, `standard_deviation` and `level_probabilities`. Where the system
+sees landmarks, the first two signatures take them too, registered, in crop pixels. `encode` and
+`reconstruct` are those of a stack of coders. `MEANING` tells each name's unit.
+
+A request holds 1 to `pictures.MAX_PICTURES` faces; a wrong one ends with InvalidArgument and the
+place of the picture at fault.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from deepcoder_tf.export import registration
+from deepcoder_tf.export.pictures import decode, limit, map_pictures, to_grey
 from deepcoder_tf.faces.registration import CROP_SHAPE
+from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.system import System
+from deepcoder_tf.preprocessing.scale import to_uint8
 
-__all__ = ["POINTS", "Signature", "describe", "signatures_of"]
+__all__ = ["MEANING", "POINTS", "Signature", "describe", "signatures_of"]
 
 POINTS = 49
 """Landmarks of a face: the inner ones of the usual 68."""
 
 CROPS = tf.TensorSpec((None, *CROP_SHAPE, 1), tf.uint8, name="crops")
-LANDMARKS = tf.TensorSpec((None, POINTS, 2), tf.float32, name="landmarks")
+REGISTERED = tf.TensorSpec((None, POINTS, 2), tf.float32, name="landmarks")
+PICTURES = tf.TensorSpec((None,), tf.string, name="pictures")
+LANDMARKS = tf.TensorSpec((None, None, 2), tf.float32, name="landmarks")
+FACES = tf.TensorSpec((None,), tf.int32, name="faces")
 
 MEANING = {
     "crops": "grey levels of faces registered to mean_shape, not equalised",
     "landmarks": "registered to mean_shape; crop pixels (x, y)",
+    "from_jpeg/pictures": "JPEG or PNG files of crops, grey or colour, rows and columns those of "
+    "crop_shape",
+    "from_landmarks/pictures": "JPEG or PNG files of any size; EXIF orientation is not applied",
+    "from_landmarks/landmarks": "49 inner points or all 68 of dlib's order; pixels (x, y) of the "
+    "picture as its rows and columns are stored",
+    "faces": "as many rows are answered; the values are not looked at",
     "intensity": "expected level of each action unit, 0..5",
     "presence": "1 where level 1 or more is more probable than level 0",
     "standard_deviation": "of the level, in levels",
     "level_probabilities": "of the levels 0..5; they sum to 1",
+    "reconstruction": "the picture decoded from the last code, grey levels at the model's size",
+    "equalised": "the picture that the model saw, grey levels at the model's size",
+    "mean_squared_error": "of reconstruction and equalised, on the scale -1..1 of grey levels",
+    "action_units": "names, in the order of all outputs",
+    "mean_shape": "49 points (x, y) in crop pixels that faces are registered to",
+    "crop_shape": "rows and columns of a crop",
+    "card": "assets.extra/deepcoder.json without the signatures, as JSON",
 }
-"""What the numbers of each input and output are, with their unit."""
+"""What the numbers of each input and output are, with their unit; codes have none of their own."""
+
+NEEDED = ("action_units", "mean_shape")
+"""What the signatures say of the card."""
 
 
 class Signature(NamedTuple):
@@ -43,17 +85,113 @@ class Signature(NamedTuple):
     inputs: tuple[tf.TensorSpec, ...]
 
 
-def signatures_of(model: System) -> list[Signature]:
+def signatures_of(model: System, card: Mapping[str, Any]) -> list[Signature]:
     """The signatures of a system's export.
 
     Args:
       model: built.
+      card: what `describe` tells; its `mean_shape` is what `from_landmarks` registers to.
 
     Returns:
-      `serving_default`: crops, and landmarks where the system wants them, to `System.call`.
+      Those of the table above that the system has, `serving_default` first.
+
+    Raises:
+      ValueError: the card has no action units or no mean shape.
     """
-    faces = (CROPS, LANDMARKS) if model.needs_landmarks else (CROPS,)
-    return [Signature("serving_default", model.call, faces)]
+    missing = [name for name in NEEDED if name not in card]
+    if missing:
+        raise ValueError(f"the card of an export needs {' and '.join(missing)}")
+    seen = (REGISTERED,) if model.needs_landmarks else ()
+
+    def serving_default(crops: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.call(limit(crops, "crops"), *landmarks)
+
+    def from_jpeg(pictures: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.call(aligned_crops(limit(pictures, "pictures")), *landmarks)
+
+    def from_landmarks(pictures: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
+        crops, moved = cut(limit(pictures, "pictures"), landmarks, card["mean_shape"])
+        return model.call(crops, moved if model.needs_landmarks else None)
+
+    found = [
+        Signature("serving_default", serving_default, (CROPS, *seen)),
+        Signature("from_jpeg", from_jpeg, (PICTURES, *seen)),
+        Signature("from_landmarks", from_landmarks, (PICTURES, LANDMARKS)),
+    ]
+    if isinstance(model, DeepCoder):
+        found += codes_of(model)
+    return [*found, Signature("describe", describer(card), (FACES,))]
+
+
+def aligned_crops(pictures: tf.Tensor) -> tf.Tensor:
+    """Crops `[B, 240, 160, 1]` uint8 from their files."""
+
+    def crop(place: tf.Tensor, file: tf.Tensor) -> tf.Tensor:
+        return tf.cast(to_grey(decode(place, file, CROP_SHAPE)), tf.uint8)[..., tf.newaxis]
+
+    return map_pictures(crop, pictures, shape=(*CROP_SHAPE, 1))
+
+
+def cut(
+    pictures: tf.Tensor, landmarks: tf.Tensor, mean_shape: list[list[float]]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Registered crops `[B, 240, 160, 1]` uint8, and the landmarks `[B, 49, 2]` in them."""
+    faces, given = tf.shape(pictures)[0], tf.shape(landmarks)[0]
+    told = ["pictures and landmarks must be as many, got", faces, given]
+    with tf.control_dependencies([tf.debugging.Assert(faces == given, told)]):
+        points = registration.inner_points(tf.identity(landmarks))
+    transform = registration.fit_similarity(points, mean_shape)
+
+    def crop(place: tf.Tensor, file: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        return registration.warp(decode(place, file), a, b)
+
+    crops = map_pictures(crop, pictures, *transform, shape=(*CROP_SHAPE, 1))
+    return crops, registration.move(transform, points)
+
+
+def codes_of(model: DeepCoder) -> list[Signature]:
+    """What a stack of coders can be asked beside levels."""
+
+    def encode(crops: tf.Tensor) -> dict[str, tf.Tensor]:
+        told: dict[str, tf.Tensor] = {}
+        for n, code in enumerate(model.encode(model.images(limit(crops, "crops")))):
+            told |= {f"z{n}_mean": code.mean, f"z{n}_variance": code.var}
+        return told
+
+    def reconstruct(crops: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = model.images(limit(crops, "crops"))
+        decoded = model.decode(model.encode(images)[-1].mean)
+        return {
+            "reconstruction": to_uint8(decoded),
+            "equalised": to_uint8(images),
+            "mean_squared_error": tf.reduce_mean(tf.square(decoded - images), axis=[1, 2, 3]),
+        }
+
+    return [
+        Signature("encode", encode, (CROPS,)),
+        Signature("reconstruct", reconstruct, (CROPS,)),
+    ]
+
+
+def describer(card: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """The function that tells a client, which has nothing but an address, what it talks to."""
+    text = json.dumps(card)
+
+    def describe(faces: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Every output has a row for each face: a server that batches requests cuts them by rows.
+        rows = tf.shape(limit(faces, "faces"))[0]
+
+        def repeated(value: tf.Tensor) -> tf.Tensor:
+            return tf.tile(value[tf.newaxis], [rows, *[1] * value.shape.rank])
+
+        return {
+            "action_units": repeated(tf.constant(list(card["action_units"]))),
+            "mean_shape": repeated(tf.constant(card["mean_shape"], tf.float32)),
+            "crop_shape": repeated(tf.constant(CROP_SHAPE, tf.int32)),
+            "card": repeated(tf.constant(text)),
+        }
+
+    return describe
 
 
 def describe(signature: Signature, outputs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
@@ -72,10 +210,18 @@ def describe(signature: Signature, outputs: Mapping[str, tf.TensorSpec]) -> dict
         return {
             "dtype": spec.dtype.name,
             "shape": [None, *spec.shape.as_list()[1:]],
-            "meaning": MEANING[name],
+            "meaning": meaning(signature.name, name),
         }
 
     return {
         "inputs": {spec.name: entry(spec.name, spec) for spec in signature.inputs},
         "outputs": {name: entry(name, spec) for name, spec in outputs.items()},
     }
+
+
+def meaning(signature: str, name: str) -> str:
+    """What an input or output is; of a code, which coder's it is."""
+    kind, _, statistic = name.partition("_")
+    if signature == "encode" and kind.startswith("z"):
+        return f"{statistic} of q({kind.upper()} | picture), in the units of that code"
+    return MEANING.get(f"{signature}/{name}", MEANING.get(name, ""))

@@ -12,10 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
-__all__ = ["CROP_SHAPE", "fit_similarity", "mean_shape", "place_in_crop", "register", "warp"]
+__all__ = [
+    "COINCIDE",
+    "CROP_SHAPE",
+    "FRACTION_BITS",
+    "SHRINK_SLACK",
+    "fit_similarity",
+    "mean_shape",
+    "place_in_crop",
+    "register",
+    "warp",
+]
 
 CROP_SHAPE = (240, 160)
 """Rows and columns of a crop, as in the paper (section 5)."""
@@ -32,6 +41,15 @@ LEFT_EYE, RIGHT_EYE = slice(19, 25), slice(25, 31)
 
 COINCIDE = 1e-24
 """Spread of a shape's points, as a share of their squares, that rounding alone can make."""
+
+FRACTION_BITS = 11
+"""A crop is resampled at positions of 1/2048 pixel in integers: finer than a grey level, and the
+same on every machine and in every program, where single precision is not. The weights of four
+pixels sum to 2^22, so that 32 bits hold their sum."""
+
+SHRINK_SLACK = 1e-6
+"""A face 1.999999 times as large as in the crop counts as twice as large: rounding must not tell
+which way a picture goes."""
 
 PROCRUSTES_TOLERANCE = 1e-7
 PROCRUSTES_ITERATIONS = 100
@@ -52,7 +70,7 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
       target: `[P, 2]` where they shall go.
 
     Returns:
-      `[2, 3]` float64 matrix for `cv2.warpAffine` (source to target pixels).
+      `[2, 3]` float64 matrix for `warp` (source to target pixels).
 
     Raises:
       ValueError: shapes differ, or all source points coincide.
@@ -155,6 +173,8 @@ def warp(
 ) -> np.ndarray:
     """Resamples a picture into a crop, without aliasing when the face is larger than the crop.
 
+    `export.registration` computes the same in a graph, to the last bit.
+
     Args:
       image: `[height, width]` uint8.
       matrix: `[2, 3]` from picture to crop pixels, as `fit_similarity` gives it.
@@ -163,14 +183,50 @@ def warp(
     Returns:
       `[rows, columns]` uint8; beyond the picture's edge its border pixels are repeated.
     """
-    rows, columns = crop_shape
     matrix = np.array(matrix, np.float64)
-    shrink = int(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
+    size = 1 / np.hypot(matrix[0, 0], matrix[1, 0]) + SHRINK_SLACK
+    shrink = int(min(size, max(image.shape)))
     if shrink >= 2:
         image, matrix = shrink_first(image, matrix, shrink, crop_shape)
-    return cv2.warpAffine(
-        image, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    return resample(image, matrix, crop_shape)
+
+
+def inverse(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of the `[2, 2]` part of a matrix `[2, 3]`."""
+    (a, b, _), (c, d, _) = matrix
+    return np.array([[d, -b], [-c, a]]) / (a * d - b * c)
+
+
+def resample(image: np.ndarray, matrix: np.ndarray, crop_shape: tuple[int, int]) -> np.ndarray:
+    """Bilinear interpolation in integers; `matrix` goes from picture to crop pixels."""
+    rows, columns = crop_shape
+    height, width = image.shape
+    back = inverse(matrix)
+    u = np.arange(columns) - matrix[0, 2]
+    v = (np.arange(rows) - matrix[1, 2])[:, np.newaxis]
+    left, right, x = neighbours(back[0, 0] * u + back[0, 1] * v, width)
+    upper, lower, y = neighbours(back[1, 0] * u + back[1, 1] * v, height)
+    flat = image.ravel()
+    top = between(flat[upper * width + left], flat[upper * width + right], x)
+    bottom = between(flat[lower * width + left], flat[lower * width + right], x)
+    half = 1 << (2 * FRACTION_BITS - 1)
+    return ((between(top, bottom, y) + half) >> (2 * FRACTION_BITS)).astype(np.uint8)
+
+
+def neighbours(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pixels on both sides of positions, and how far on the way to the second, in 1/2048."""
+    # A position beyond the edge is one on the edge: that repeats the border pixel.
+    fixed = np.clip(position, 0, size - 1) * (1 << FRACTION_BITS) + 0.5
+    fixed = fixed.astype(np.int64)
+    first = fixed >> FRACTION_BITS
+    part = (fixed & ((1 << FRACTION_BITS) - 1)).astype(np.int32)
+    return first, np.minimum(first + 1, size - 1), part
+
+
+def between(one: np.ndarray, two: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """2048 times the value `part` / 2048 of the way from one to two, int32."""
+    one, two = one.astype(np.int32, copy=False), two.astype(np.int32, copy=False)
+    return (one << FRACTION_BITS) + part * (two - one)
 
 
 def shrink_first(
@@ -183,20 +239,26 @@ def shrink_first(
     """
     rows, columns = crop_shape
     corners = np.array([[0, 0], [columns, 0], [0, rows], [columns, rows]], np.float64)
-    inside = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    inside = (corners - matrix[:, 2]) @ inverse(matrix).T
     size = np.array([image.shape[1], image.shape[0]])
-    low = np.clip(np.floor(inside.min(axis=0)).astype(int) - 2 * shrink, 0, size - 1)
-    high = np.clip(np.ceil(inside.max(axis=0)).astype(int) + 2 * shrink, low + 1, size)
+    low = np.clip(np.floor(inside.min(axis=0)) - 2 * shrink, 0, size - 1).astype(np.int64)
+    high = np.clip(np.ceil(inside.max(axis=0)) + 2 * shrink, low + 1, size).astype(np.int64)
     blocks = (high - low) // shrink
     if (blocks < 2).any():
         return image, matrix
     high = low + blocks * shrink
-    part = cv2.resize(
-        image[low[1] : high[1], low[0] : high[0]],
-        (int(blocks[0]), int(blocks[1])),
-        interpolation=cv2.INTER_AREA,
-    )
+    part = block_means(image[low[1] : high[1], low[0] : high[0]], shrink)
     # Pixel centres: x_picture = shrink * x_part + (shrink - 1) / 2 + low.
     offset = (shrink - 1) / 2 + low
     shifted = np.column_stack([shrink * matrix[:, :2], matrix[:, :2] @ offset + matrix[:, 2]])
     return part, shifted
+
+
+def block_means(image: np.ndarray, side: int) -> np.ndarray:
+    """Means of side x side pixels, halves upwards: uint8 to uint8, a multiple of side each way."""
+    total = np.zeros((image.shape[0] // side, image.shape[1] // side), np.int64)
+    for row in range(side):
+        for column in range(side):
+            total += image[row::side, column::side]
+    area = side * side
+    return ((2 * total + area) // (2 * area)).astype(np.uint8)

@@ -25,7 +25,8 @@ CONFIG = Config(
     pools=(1, 1),
     kernel_size=3,
 )
-CARD_CONTENT = {"format": 1, "action_units": ["AU01", "AU12"]}
+FACE = np.random.default_rng(4).uniform([20, 60], [140, 200], (49, 2)).tolist()
+CARD_CONTENT = {"format": 1, "action_units": ["AU01", "AU12"], "mean_shape": FACE}
 
 
 def make_model(config: Config = CONFIG) -> DeepCoder:
@@ -85,7 +86,7 @@ def test_every_stack_exports(coders, tmp_path):
         z = np.random.default_rng(0).standard_normal((POINTS, 4))
         model.coders[-1].observe(Gaussian(z, np.ones_like(z)), np.zeros((POINTS, 2), int), True)
         model.coders[-1].refresh()
-    assert check_parity(model, export_model(model, CARD_CONTENT, tmp_path)) <= 1e-5
+    assert check_parity(model, export_model(model, CARD_CONTENT, tmp_path), CARD_CONTENT) <= 1e-5
 
 
 def test_the_card_lies_beside_the_graph(exported):
@@ -128,9 +129,9 @@ def test_a_half_written_version_is_never_visible(model, tmp_path, monkeypatch):
     seen = []
     check = savedmodel.check_parity
 
-    def watch(model, path, mean_shape):
+    def watch(model, path, card):
         seen.append(sorted(p.name for p in tmp_path.iterdir()))
-        return check(model, path, mean_shape)
+        return check(model, path, card)
 
     monkeypatch.setattr(savedmodel, "check_parity", watch)
     export_model(model, CARD_CONTENT, tmp_path)
@@ -153,7 +154,7 @@ def test_what_a_killed_export_left_is_no_obstacle(model, tmp_path):
     ],
 )
 def test_a_failure_publishes_nothing(model, tmp_path, monkeypatch, error, message):
-    def fail(model, path):
+    def fail(model, card, path):
         path.mkdir()
         (path / "saved_model.pb").write_bytes(b"half")
         raise error
@@ -170,8 +171,8 @@ def test_a_model_that_differs_from_its_export_is_refused(model, exported):
     with pytest.raises(
         UserError, match=r"serving_default: \w+ of the export differs .* by .*, more"
     ):
-        check_parity(other, exported)
-    assert check_parity(model, exported) <= 1e-5
+        check_parity(other, exported, CARD_CONTENT)
+    assert check_parity(model, exported, CARD_CONTENT) <= 1e-5
 
 
 def test_a_model_that_is_not_finite_is_refused(tmp_path):

@@ -56,6 +56,8 @@ FRAMES = frames()
 FACE = FRAMES.landmarks[0].tolist()
 """The mean shape; near it the regressions on landmarks say something."""
 
+DESCRIPTION = {"action_units": ["AU01", "AU12"], "mean_shape": FACE}
+
 
 def trained(row: str, folder: Path) -> System:
     """A system after one iteration; vgg16 as it is made, since its weights are not at hand."""
@@ -77,8 +79,8 @@ def test_every_system_has_a_row():
 @pytest.mark.parametrize("row", ROWS)
 def test_the_export_is_the_model(row, tmp_path):
     model = trained(row, tmp_path / "run")
-    path = export_model(model, {"mean_shape": FACE}, tmp_path / "served")
-    assert check_parity(model, path, FACE) <= 1e-5
+    path = export_model(model, DESCRIPTION, tmp_path / "served")
+    assert check_parity(model, path, DESCRIPTION) <= 1e-5
     signature = tf.saved_model.load(str(path)).signatures["serving_default"]
     rng = np.random.default_rng(3)
     coarse = rng.integers(0, 256, (5, 24, 16, 1)).repeat(10, axis=1).repeat(10, axis=2)
@@ -101,8 +103,10 @@ def test_the_export_is_the_model(row, tmp_path):
         assert np.abs(signature(**others)["intensity"] - there["intensity"]).max() > 1e-4, name
 
 
-def test_landmarks_are_checked_near_the_mean_shape(tmp_path):
-    config = Config(**{**OPTIONS, **ROWS["mlr-lbp"]})
-    model = build_system(config, ACTION_UNITS)
-    with pytest.raises(ValueError, match="checked near its mean shape"):
+def test_a_card_must_tell_what_the_signatures_say_of_it(tmp_path):
+    model = build_system(Config(**{**OPTIONS, **ROWS["mlr-lbp"]}), ACTION_UNITS)
+    with pytest.raises(ValueError, match="needs action_units and mean_shape"):
         export_model(model, {}, tmp_path)
+    with pytest.raises(ValueError, match="needs mean_shape"):
+        export_model(model, {"action_units": ["AU01", "AU12"]}, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -124,8 +124,10 @@ def test_the_export_equals_the_model_in_memory(system, tmp_path):
     rng = np.random.default_rng(0)
     for v in model.trainable_variables:
         v.assign_add(0.3 * rng.standard_normal(v.shape))
-    write_archive(model, tmp_path / "saved")
-    assert check_parity(model, tmp_path / "saved") <= 1e-5
+    face = np.random.default_rng(4).uniform(60, 150, (49, 2)).tolist()
+    card = {"action_units": ["AU01", "AU12"], "mean_shape": face}
+    write_archive(model, card, tmp_path / "saved")
+    assert check_parity(model, tmp_path / "saved", card) <= 1e-5
     intensity = model(
         tf.cast(255 * np.abs(np.random.default_rng(0).random((4, 240, 160, 1))), tf.uint8)
     )

@@ -185,5 +185,7 @@ def test_a_saved_model_is_read_without_the_weights_file(files, tmp_path):
 
 def test_the_export_equals_the_model_in_memory(tmp_path):
     model = network()
-    write_archive(model, tmp_path / "saved")
-    assert check_parity(model, tmp_path / "saved") <= 1e-5
+    face = np.random.default_rng(4).uniform(60, 150, (49, 2)).tolist()
+    card = {"action_units": ["AU01", "AU12"], "mean_shape": face}
+    write_archive(model, card, tmp_path / "saved")
+    assert check_parity(model, tmp_path / "saved", card) <= 1e-5
