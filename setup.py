@@ -12,6 +12,7 @@ COMMANDS = (
     "evaluate",
     "export",
     "predict",
+    "client",
     "benchmark",
     "report",
 )

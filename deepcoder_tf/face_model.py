@@ -6,6 +6,7 @@ levels come out in the same way.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -34,12 +35,14 @@ class ModelDescription:
       mean_shape: `[49, 2]` float64, crop pixels (x, y) that landmarks are registered to.
       crop_shape: rows and columns.
       signatures: the input names of each signature; empty in a model that does not tell them.
+      digest: SHA-256 of all that the model says of itself, in hexadecimal.
     """
 
     action_units: tuple[str, ...]
     mean_shape: np.ndarray
     crop_shape: tuple[int, int]
     signatures: Mapping[str, tuple[str, ...]]
+    digest: str
 
     @classmethod
     def from_json(cls, text: str, source: object) -> ModelDescription:
@@ -79,7 +82,8 @@ class ModelDescription:
                 f"{source}: the mean shape is {list(mean_shape.shape)} for {len(names)} action "
                 f"units, wanted [{POINTS}, 2] finite numbers; export the model again"
             )
-        return cls(names, mean_shape, (rows, columns), signatures)
+        digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+        return cls(names, mean_shape, (rows, columns), signatures, digest)
 
 
 class FaceModel(ABC):
@@ -92,6 +96,11 @@ class FaceModel(ABC):
 
     description: ModelDescription
     needs_landmarks: bool
+
+    @property
+    def identity(self) -> str:
+        """What tells this model from others, so that no table mixes two."""
+        return self.description.digest
 
     @abstractmethod
     def answer(self, faces: dict[str, np.ndarray]) -> np.ndarray:

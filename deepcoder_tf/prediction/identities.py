@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,10 +36,29 @@ def overlap(a: Box, b: Box) -> float:
 class FaceIdentities:
     """Numbers the faces of one video by the overlap of their boxes."""
 
-    def __init__(self) -> None:
-        """Starts without faces."""
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        """Starts without faces, or where another one stood.
+
+        Args:
+          state: from `FaceIdentities.state`.
+        """
         self._next = 0
         self._seen: dict[int, tuple[Box, int]] = {}  # number -> last box, frames since
+        if state is not None:
+            self._next = state["next"]
+            self._seen = {number: (tuple(box), age) for number, box, age in state["seen"]}
+
+    def state(self) -> dict[str, Any]:
+        """What the numbers of later frames depend on, in plain types.
+
+        >>> identities = FaceIdentities()
+        >>> identities([(0, 0, 10, 10)])
+        [0]
+        >>> FaceIdentities(identities.state())([(60, 0, 10, 10), (1, 0, 10, 10)])
+        [1, 0]
+        """
+        seen = [[number, list(box), age] for number, (box, age) in self._seen.items()]
+        return {"next": self._next, "seen": seen}
 
     def __call__(self, boxes: Sequence[Box]) -> list[int]:
         """Numbers the faces of the next frame.

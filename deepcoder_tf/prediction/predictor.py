@@ -16,6 +16,7 @@ import numpy as np
 from deepcoder_tf import levels
 from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.face_model import FaceModel
 from deepcoder_tf.faces.aligner import Face, FaceAligner
 from deepcoder_tf.faces.images import read_image
 from deepcoder_tf.faces.registration import register
@@ -49,6 +50,7 @@ class PredictedFrame:
       rows: one for each face, by face number; one without face where there is none.
       image: `[H, W, 3]` uint8 BGR when it was asked for and can be read.
       frame_rate: frames a second of the video; 0 for a photo.
+      identities: as they stand after this frame, until the next one is asked for.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class PredictedFrame:
     rows: tuple[AUPrediction, ...]
     image: np.ndarray | None
     frame_rate: float
+    identities: FaceIdentities
 
 
 class AlignedFace(NamedTuple):
@@ -89,7 +92,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path | FaceModel,
         *,
         faces: str = "largest_central",
         batch_size: int = BATCH_SIZE,
@@ -99,7 +102,8 @@ class Predictor:
         """Loads the model and the face detector.
 
         Args:
-          model: an exported model, `savedmodels/NAME/1`.
+          model: an exported model, `savedmodels/NAME/1`, or one that is there
+            already, such as one behind a server.
           faces: which of several faces: one of `faces.detection.CHOICES`.
           batch_size: crops in one call of the model, at least 1.
           threads: threads that look for faces; as many as there are cores when None.
@@ -112,7 +116,7 @@ class Predictor:
         threads = os.cpu_count() or 1 if threads is None else threads
         if batch_size < 1 or threads < 1:
             raise ValueError(f"batch_size {batch_size} and threads {threads} must be at least 1")
-        self.model = ServingModel(model)
+        self.model = model if isinstance(model, FaceModel) else ServingModel(model)
         self.batch_size = batch_size
         self.threads = threads
         first = FaceAligner(choice=faces, landmarks=landmarks)
@@ -172,33 +176,46 @@ class Predictor:
             yield from frame.rows
 
     def predict_frames(
-        self, inputs: Sequence[Input], *, keep_images: bool = False
+        self,
+        inputs: Sequence[Input],
+        *,
+        keep_images: bool = False,
+        start: int = 0,
+        identities: FaceIdentities | None = None,
     ) -> Iterator[PredictedFrame]:
         """Predicts frame by frame; memory stays flat however long a video is.
 
         Args:
           inputs: from `inputs.find_inputs`.
           keep_images: hand the pictures back, to draw on them.
+          start: frames of the first input that are done already.
+          identities: of its faces up to there.
 
         Yields:
           Every frame, in the order of the input.
         """
-        identify = FaceIdentities()
-        for frame, summary in self._with_levels(self._analysed(inputs, keep_images)):
+        identify = FaceIdentities() if identities is None else identities
+        for frame, summary in self._with_levels(self._analysed(inputs, keep_images, start)):
             source = frame.source
             if source.number == 0:  # another file
                 identify = FaceIdentities()
             rows = self._rows(frame, summary, identify)
-            yield PredictedFrame(source.path, source.number, rows, frame.image, source.frame_rate)
+            yield PredictedFrame(
+                source.path, source.number, rows, frame.image, source.frame_rate, identify
+            )
 
-    def _analysed(self, inputs: Iterable[Input], keep_images: bool) -> Iterator[AnalysedFrame]:
+    def _analysed(
+        self, inputs: Iterable[Input], keep_images: bool, start: int
+    ) -> Iterator[AnalysedFrame]:
         """Faces of every frame, found by the worker threads a bounded number of frames ahead."""
         ahead = self.batch_size + 2 * self.threads
         running: deque[Future[AnalysedFrame]] = deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="faces")
         try:
-            for entry in inputs:
+            for position, entry in enumerate(inputs):
                 for frame in read_frames(entry):
+                    if position == 0 and frame.number < start:
+                        continue
                     running.append(pool.submit(self._analyse, frame, keep_images))
                     if len(running) > ahead:
                         yield running.popleft().result()
@@ -249,6 +266,9 @@ class Predictor:
             while len(faces) >= self.batch_size:
                 answers.extend(self._probabilities(faces[: self.batch_size]))
                 faces = faces[self.batch_size :]
+                # At once: the next call may fail, and what is answered is to be kept.
+                while waiting and len(waiting[0].aligned) <= len(answers):
+                    yield self._with_own(waiting.popleft(), answers)
             while waiting and len(waiting[0].aligned) <= len(answers):
                 yield self._with_own(waiting.popleft(), answers)
         answers.extend(self._probabilities(faces))

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections import Counter
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tqdm import tqdm
 
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.files import PARTIAL, replacing
+from deepcoder_tf.face_model import FaceModel
+from deepcoder_tf.files import replacing
 from deepcoder_tf.prediction.annotation import AnnotationWriter
+from deepcoder_tf.prediction.identities import FaceIdentities
 from deepcoder_tf.prediction.inputs import Input, count_frames, find_inputs
-from deepcoder_tf.prediction.predictor import BATCH_SIZE, Predictor
+from deepcoder_tf.prediction.predictor import BATCH_SIZE, PredictedFrame, Predictor
+from deepcoder_tf.prediction.progress import Progress, digest_of, partial_path
 from deepcoder_tf.prediction.rows import NO_FACE, OK, UNREADABLE, csv_header, csv_line
 
 __all__ = ["PredictionRun", "PredictionSummary", "predict_to_csv"]
 
 FLUSH_EVERY = 64
 """Frames after which the rows go to the disk, so that a killed run leaves them there."""
+
+FRAMES = "frames"
+"""The name of the count of frames, beside those of the rows' statuses."""
 
 TOLD = 5
 """Files with unreadable frames that are named at the end; the CSV names all of them."""
@@ -34,7 +41,7 @@ class PredictionRun:
     """What to predict and where to write it.
 
     Attributes:
-      model: an exported model, `savedmodels/NAME/1`.
+      model: an exported model, `savedmodels/NAME/1`, or one that is there already.
       files: photos, videos, folders.
       output: the CSV.
       annotate: folder for annotated pictures and videos, or None.
@@ -43,9 +50,11 @@ class PredictionRun:
       threads: threads that look for faces; as many as there are cores when None.
       landmarks: another landmark model, or None.
       progress: show a progress bar on standard error.
+      resume: go on behind the frames that an earlier run of the same finished; pictures cannot be
+        drawn in parts, so that a run with `annotate` always begins anew.
     """
 
-    model: str | Path
+    model: str | Path | FaceModel
     files: Sequence[str | Path]
     output: str | Path
     annotate: str | Path | None = None
@@ -54,6 +63,7 @@ class PredictionRun:
     threads: int | None = None
     landmarks: str | Path | None = None
     progress: bool = True
+    resume: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,8 @@ def predict_to_csv(run: PredictionRun) -> PredictionSummary:
     """Predicts every input and writes the CSV, a line for each face of each frame.
 
     The CSV grows under the name `OUTPUT.partial` and is renamed at the end. A run that fails or is
-    killed leaves what it computed there. What cannot be read is a row with its status; the rest
-    goes on.
+    killed leaves what it computed there, and the same run goes on behind it. What cannot be read is
+    a row with its status; the rest goes on.
 
     Args:
       run: what to do.
@@ -96,7 +106,7 @@ def predict_to_csv(run: PredictionRun) -> PredictionSummary:
       The counts.
 
     Raises:
-      UserError: no model, no input at all, or the output cannot be written.
+      UserError: no model, no input at all, the output cannot be written, or a server went away.
     """
     output = Path(run.output)
     inputs = find_inputs(run.files)
@@ -108,42 +118,113 @@ def predict_to_csv(run: PredictionRun) -> PredictionSummary:
         threads=run.threads,
         landmarks=run.landmarks,
     )
-    partial = output.with_name(output.name + PARTIAL)
-    rows = 0
+    progress = _begin(run, output, predictor, inputs)
     try:
-        with replacing(output, keep=True) as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(csv_header(predictor.action_units))
-            counts, reasons, annotated = Counter[str](), dict[str, str](), tuple[Path, ...]()
-            drawer = _drawer(run, predictor, inputs)
-            bar = tqdm(
-                total=count_frames(inputs), unit="frame", disable=not run.progress, smoothing=0.1
-            )
-            with bar:
-                for frame in predictor.predict_frames(inputs, keep_images=drawer is not None):
-                    for row in frame.rows:
-                        writer.writerow(csv_line(row, predictor.action_units))
-                        counts[row.status] += 1
-                        if row.reason:
-                            reasons.setdefault(row.file, row.reason)
-                    if drawer is not None:
-                        drawer.write(frame)
-                    rows += len(frame.rows)
-                    counts["frames"] += 1
-                    bar.update()
-                    if counts["frames"] % FLUSH_EVERY == 0:
-                        stream.flush()
-            if drawer is not None:
-                drawer.close()
-                annotated = tuple(drawer.written)
-    except (UserError, KeyboardInterrupt):
-        if rows and partial.exists():
-            logger.warning("the rows computed so far are in %s", partial)
+        with replacing(output, keep=True, start=progress.size) as stream:
+            reasons, annotated = _write_rows(run, predictor, inputs, stream, progress)
+    except (UserError, KeyboardInterrupt) as error:
+        kept = f"{progress.counts[FRAMES]} finished frames are in {partial_path(output)}"
+        if not progress.counts[FRAMES] or not partial_path(output).exists():
+            raise
+        if isinstance(error, UserError):
+            raise UserError(f"{error}; {kept}: the same command goes on from there") from error
+        logger.warning("the rows computed so far are in %s", partial_path(output))
         raise
+    Progress.remove(output)
     _tell_unreadable(reasons)
+    counts = progress.counts
     return PredictionSummary(
-        counts["frames"], counts[OK], counts[NO_FACE], counts[UNREADABLE], annotated
+        counts[FRAMES], counts[OK], counts[NO_FACE], counts[UNREADABLE], annotated
     )
+
+
+def _begin(
+    run: PredictionRun, output: Path, predictor: Predictor, inputs: Sequence[Input]
+) -> Progress:
+    """Where the run begins: behind what an earlier one finished, or at the first frame."""
+    # Threads and batches leave the numbers as they are: they may change in between.
+    options = (predictor.action_units, run.faces, run.landmarks)
+    digest = digest_of(predictor.model.identity, options, inputs)
+    if not run.resume or run.annotate is not None:  # what is drawn is not kept
+        return Progress(digest)
+    progress = Progress.read(output, digest)
+    if progress.size:
+        logger.info(
+            "going on behind %d frames in %s", progress.counts[FRAMES], partial_path(output)
+        )
+    elif partial_path(output).is_file():
+        logger.info("%s is of another run and is begun anew", partial_path(output))
+    return progress
+
+
+def _write_rows(
+    run: PredictionRun,
+    predictor: Predictor,
+    inputs: Sequence[Input],
+    stream: IO[str],
+    progress: Progress,
+) -> tuple[dict[str, str], tuple[Path, ...]]:
+    """Writes the rows from `progress` on and moves it along; also when it ends with an error.
+
+    Returns:
+      Reasons of unreadable files, and the pictures and videos that were drawn.
+    """
+    writer = csv.writer(stream, lineterminator="\n")
+    if not progress.size:
+        writer.writerow(csv_header(predictor.action_units))
+    reasons: dict[str, str] = {}
+    drawer = _drawer(run, predictor, inputs)
+    frames = predictor.predict_frames(
+        inputs[max(progress.entry, 0) :],
+        keep_images=drawer is not None,
+        start=progress.done,
+        identities=FaceIdentities(progress.identities),
+    )
+    bar = tqdm(
+        total=count_frames(inputs),
+        initial=progress.counts[FRAMES],
+        unit="frame",
+        disable=not run.progress,
+        smoothing=0.1,
+    )
+    last: PredictedFrame | None = None
+    between = True
+    with bar:
+        try:
+            for frame in frames:
+                between = False
+                for row in frame.rows:
+                    writer.writerow(csv_line(row, predictor.action_units))
+                    progress.counts[row.status] += 1
+                    if row.reason:
+                        reasons.setdefault(row.file, row.reason)
+                if drawer is not None:
+                    drawer.write(frame)
+                last = frame
+                progress.entry += frame.number == 0  # another file
+                progress.done = frame.number + 1
+                progress.counts[FRAMES] += 1
+                between = True
+                bar.update()
+                if progress.counts[FRAMES] % FLUSH_EVERY == 0:
+                    _keep(progress, run, stream, frame)
+        except (UserError, KeyboardInterrupt):
+            # Ctrl-C within a frame leaves some of its rows: then the place kept before holds.
+            if last is not None and between:
+                _keep(progress, run, stream, last)
+            raise
+    if drawer is None:
+        return reasons, ()
+    drawer.close()
+    return reasons, tuple(drawer.written)
+
+
+def _keep(progress: Progress, run: PredictionRun, stream: IO[str], last: PredictedFrame) -> None:
+    """Brings the rows to the disk, then the place behind them."""
+    stream.flush()
+    progress.size = os.fstat(stream.fileno()).st_size
+    progress.identities = last.identities.state()
+    progress.write(Path(run.output))
 
 
 def _drawer(

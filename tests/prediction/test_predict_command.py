@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import json
+import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 from deepcoder_tf.cli import predict
+from deepcoder_tf.errors import UserError
 from deepcoder_tf.prediction import run as module
 from deepcoder_tf.prediction.rows import AUPrediction, csv_header, csv_line
 
@@ -138,25 +143,108 @@ def test_a_full_disk_is_one_line(model_folder, photo, tmp_path, capsys):
     assert not output.exists()
 
 
-def test_a_stopped_run_keeps_its_rows(model_folder, video, tmp_path, monkeypatch, caplog):
-    """Stopped after ten frames, as Ctrl-C would: ten lines stay, under the unfinished name."""
-    monkeypatch.setattr(module, "FLUSH_EVERY", 1)
-    output, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
+@pytest.fixture
+def stopped_after(monkeypatch):
+    """Makes the next run stop behind some frames, as Ctrl-C would, or a server that goes away."""
     real = module.Predictor.predict_frames
 
-    def stopped(self, *arguments, **options):
-        for frame in real(self, *arguments, **options):
-            if frame.number == 10:
-                # A killed process would leave the same: all rows are on the disk already.
-                assert len(read(partial)) == 10
-                raise KeyboardInterrupt
-            yield frame
+    def stop(frames: int, error: BaseException) -> None:
+        def stopped(self, *arguments, **options):
+            yield from itertools.islice(real(self, *arguments, **options), frames)
+            raise error
 
-    monkeypatch.setattr(module.Predictor, "predict_frames", stopped)
-    assert command(f"--model={model_folder}", f"--output={output}", video) == 130
+        monkeypatch.setattr(module.Predictor, "predict_frames", stopped)
+
+    return stop
+
+
+def test_a_stopped_run_keeps_its_rows(
+    model_folder, video, tmp_path, stopped_after, monkeypatch, caplog
+):
+    """Stopped after ten frames: ten lines stay, and the same command writes the other three."""
+    caplog.set_level("INFO")
+    output, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
+    whole = tmp_path / "whole.csv"
+    assert command(f"--model={model_folder}", f"--output={whole}", video) == 0
+    arguments = [f"--model={model_folder}", f"--output={output}", video]
+    stopped_after(10, KeyboardInterrupt())
+    assert command(*arguments) == 130
     assert not output.exists()
     assert [line["frame"] for line in read(partial)] == [str(i) for i in range(10)]
     assert f"the rows computed so far are in {partial}" in caplog.text
     monkeypatch.undo()
+    seen = []
+    real = module.Predictor._analyse
+    monkeypatch.setattr(
+        module.Predictor, "_analyse", lambda *given: seen.append(given[1]) or real(*given)
+    )
+    assert command(*arguments) == 0
+    assert f"going on behind 10 frames in {partial}" in caplog.text
+    assert [frame.number for frame in seen] == [10, 11, 12]
+    assert output.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "whole.csv"]
+
+
+@pytest.mark.parametrize("frames", [1, 13, 14, 20])
+def test_a_run_in_parts_is_a_run_in_one(
+    model_folder, video, photo, tmp_path, stopped_after, monkeypatch, capsys, frames
+):
+    """Stopped within a video, at its end, behind a photo, and in the second video."""
+    options = [f"--model={model_folder}", "--batch_size=3", "--faces=all"]
+    whole, output = tmp_path / "whole.csv", tmp_path / "out.csv"
+    assert command(*options, f"--output={whole}", video, photo, video) == 0
+    told = capsys.readouterr().out
+    stopped_after(frames, UserError("the server went away"))
+    assert command(*options, f"--output={output}", video, photo, video) == 1
+    error = capsys.readouterr().err
+    assert f"error: the server went away; {frames} finished frames are in {output}" in error
+    monkeypatch.undo()
+    assert command(*options, f"--output={output}", video, photo, video) == 0
+    assert capsys.readouterr().out == told.replace("whole.csv", "out.csv")
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_a_killed_run_goes_on_behind_the_last_place_kept(
+    model_folder, video, tmp_path, stopped_after, monkeypatch
+):
+    """Rows that reached the disk after the place was kept are written again, not twice."""
+    monkeypatch.setattr(module, "FLUSH_EVERY", 4)
+    output, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
+    whole = tmp_path / "whole.csv"
+    assert command(f"--model={model_folder}", f"--output={whole}", video) == 0
+    stopped_after(6, SystemExit(9))
+    with pytest.raises(SystemExit):
+        command(f"--model={model_folder}", f"--output={output}", video)
+    assert len(read(partial)) == 6
+    assert json.loads((tmp_path / "out.csv.partial.json").read_text())["done"] == 4
+    monkeypatch.undo()
     assert command(f"--model={model_folder}", f"--output={output}", video) == 0
-    assert len(read(output)) == 13 and not partial.exists()
+    assert output.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["flag", "faces", "annotate", "model", "video", "torn"])
+def test_what_is_left_of_another_run_is_not_gone_on_with(
+    model_folder, video, tmp_path, stopped_after, monkeypatch, caplog, change
+):
+    caplog.set_level("INFO")
+    model, clip = tmp_path / "model" / "1", tmp_path / "clip.avi"
+    shutil.copytree(model_folder, model)
+    shutil.copy2(video, clip)
+    arguments = [f"--model={model}", f"--output={tmp_path / 'out.csv'}"]
+    stopped_after(5, KeyboardInterrupt())
+    assert command(*arguments, clip) == 130
+    monkeypatch.undo()
+    if change == "model":
+        path = model / "assets.extra" / "deepcoder.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "config": {"seed": 1}}))
+    elif change == "video":
+        os.utime(clip, ns=(1, 1))
+    elif change == "torn":
+        (tmp_path / "out.csv.partial").write_text("file,frame\n")
+    flag = {"flag": "--noresume", "faces": "--faces=all", "annotate": f"--annotate={tmp_path}"}
+    caplog.clear()
+    assert command(*arguments, *([flag[change]] if change in flag else []), clip) == 0
+    assert "going on" not in caplog.text
+    assert ("is of another run" in caplog.text) == (change not in ("flag", "annotate"))
+    assert [line["frame"] for line in read(tmp_path / "out.csv")] == [str(i) for i in range(13)]
+    assert not list(tmp_path.glob("out.csv.partial*"))
