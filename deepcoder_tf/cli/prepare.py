@@ -1,11 +1,25 @@
-"""deepcoder-prepare: from labelled face video to registered crops, subject folds and frames.csv.
+"""deepcoder-prepare: from labelled faces to what training reads, and a row for every picture.
+
+Intensities of action units, from video or pictures: registered crops and subject folds.
 
   deepcoder-prepare --dataset=disfa --input_dir=DISFA --output_dir=PREPARED
   deepcoder-prepare --dataset=fera2015 --input_dir=BP4D --output_dir=PREPARED
   deepcoder-prepare --dataset=manifest --manifest=my.csv --output_dir=PREPARED --folds=5
 
-A manifest has the columns path,subject,frame,AU01,AU02,... and, if wanted, split. Run the same
-command again after an interruption: finished recordings are kept.
+A manifest has the columns path,subject,frame,AU01,AU02,... and, if wanted, split.
+
+Expressions, from pictures: square faces with one of eight classes.
+
+  deepcoder-prepare --dataset=affectnet --input_dir=AFFECTNET --output_dir=PREPARED
+  deepcoder-prepare --dataset=ckplus --input_dir=CKPLUS --output_dir=PREPARED
+  deepcoder-prepare --dataset=ferplus --input_dir=FERPLUS --output_dir=PREPARED
+  deepcoder-prepare --dataset=folders --input_dir=DATA --output_dir=PREPARED --align=dlib
+  deepcoder-prepare --dataset=expression_manifest --manifest=my.csv --output_dir=PREPARED
+
+Folders are train/happiness/*.jpg and so on, with val and test if there are any; a manifest has the
+columns path,expression and, if known, subject,split.
+
+Run the same command again after an interruption: what is finished is kept.
 """
 
 from __future__ import annotations
@@ -14,12 +28,20 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from deepcoder_tf.cli import command
 from deepcoder_tf.datasets.catalogue import DATASETS
 from deepcoder_tf.datasets.disfa import CAMERAS
+from deepcoder_tf.datasets.expressions.catalogue import EXPRESSION_DATASETS
+from deepcoder_tf.datasets.expressions.pictures import ALIGNMENTS
+from deepcoder_tf.datasets.expressions.prepare import (
+    SIZES,
+    ExpressionConfig,
+    prepare_expressions,
+)
 from deepcoder_tf.datasets.prepare import PrepareConfig, prepare
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.detection import CHOICES
@@ -28,21 +50,30 @@ __all__ = ["FLAGS", "main", "run"]
 
 FLAGS = flags.FlagValues()
 
-flags.DEFINE_enum("dataset", "disfa", DATASETS, "Layout of the input.", flag_values=FLAGS)
+FROM_MANIFEST = ("manifest", "expression_manifest")
+"""Layouts that are described by a file, not by a folder."""
+
+flags.DEFINE_enum(
+    "dataset",
+    "disfa",
+    (*DATASETS, *EXPRESSION_DATASETS),
+    "Layout of the input.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
-    "input_dir", None, "Folder of DISFA or FERA 2015, as it was unpacked.", flag_values=FLAGS
+    "input_dir", None, "Folder of the data set, as it was unpacked.", flag_values=FLAGS
 )
 flags.DEFINE_string(
     "manifest",
     None,
-    "CSV file that describes your own data (with --dataset=manifest).",
+    "CSV file that describes your own data (with --dataset=manifest or expression_manifest).",
     flag_values=FLAGS,
 )
 flags.DEFINE_string("output_dir", None, "The prepared folder to write.", flag_values=FLAGS)
 flags.DEFINE_integer(
     "workers",
     os.cpu_count() or 1,
-    "Recordings worked on at once, 1-256; default: the cores.",
+    "Recordings, or portions of 256 pictures, worked on at once, 1-256; default: the cores.",
     lower_bound=1,
     upper_bound=256,
     flag_values=FLAGS,
@@ -88,7 +119,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "seed",
     0,
-    "Seed of the folds and of the choice of validation subjects, 0 or more.",
+    "Seed of the folds, splits and of the choice of validation subjects, 0 or more.",
     lower_bound=0,
     flag_values=FLAGS,
 )
@@ -106,6 +137,57 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_bool("progress", True, "Show a progress bar on stderr.", flag_values=FLAGS)
 
+# Expressions only.
+flags.DEFINE_enum(
+    "align",
+    "auto",
+    ("auto", *ALIGNMENTS),
+    "Expressions: how faces are cut; by landmarks that dlib finds (turned upright), by the data "
+    "set's own boxes, or not (pictures that show a face alone); default: dlib for ckplus, box for "
+    "AffectNet's whole pictures, otherwise none.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "size",
+    0,
+    f"Expressions: side of the stored pictures, {SIZES[0]}-{SIZES[1]} pixels; 0: 160, or that of "
+    "the sources where they are smaller.",
+    lower_bound=0,
+    upper_bound=SIZES[1],
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "channels",
+    "0",
+    ("0", "1", "3"),
+    "Expressions: 1 stores grey, 3 colour; 0: colour where the pictures have any.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "store_landmarks",
+    False,
+    "Expressions: store 49 landmarks where the data set has them or dlib finds a face.",
+    flag_values=FLAGS,
+)
+for _name, _where in (
+    ("validation_share", "the data set names no validation pictures"),
+    ("test_share", "the data set gives no split at all"),
+):
+    flags.DEFINE_float(
+        _name,
+        0.15,
+        f"Expressions: share of the pictures, by whole identities, where {_where}; 0 to 0.49.",
+        lower_bound=0.0,
+        upper_bound=0.49,
+        flag_values=FLAGS,
+    )
+flags.DEFINE_bool(
+    "allow_missing_classes",
+    False,
+    "Expressions: go on although some class has no training picture.",
+    flag_values=FLAGS,
+)
+
 
 def run(values: flags.FlagValues, positional: list[str]) -> None:
     """Prepares what the flags say.
@@ -119,35 +201,70 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     """
     if positional:
         raise UserError(f"{positional[0]!r} is no flag; write --input_dir={positional[0]}")
-    input_path = values.manifest if values.dataset == "manifest" else values.input_dir
+    needed = "manifest" if values.dataset in FROM_MANIFEST else "input_dir"
+    input_path = values.manifest if values.dataset in FROM_MANIFEST else values.input_dir
     if not input_path:
-        needed = "manifest" if values.dataset == "manifest" else "input_dir"
         raise UserError(f"--dataset={values.dataset} needs --{needed}=...")
     if not values.output_dir:
         raise UserError("--output_dir=... is missing; name the prepared folder to write")
+    shared = {
+        "dataset": values.dataset,
+        "input_path": Path(input_path),
+        "output_dir": Path(values.output_dir),
+        "workers": values.workers,
+        "face": values.face,
+        "threshold": values.threshold,
+        "landmarks": Path(values.landmarks) if values.landmarks else None,
+        "seed": values.seed,
+        "overwrite": values.overwrite,
+        "progress": values.progress,
+    }
+    if values.dataset in EXPRESSION_DATASETS:
+        run_expressions(values, shared)
+    else:
+        run_action_units(values, shared)
+
+
+def run_action_units(values: flags.FlagValues, shared: dict[str, Any]) -> None:
+    """Prepares intensities of action units and tells what there is."""
     command.load_tensorflow()
     info = prepare(
         PrepareConfig(
-            dataset=values.dataset,
-            input_path=Path(input_path),
-            output_dir=Path(values.output_dir),
-            workers=values.workers,
-            face=values.face,
-            threshold=values.threshold,
-            landmarks=Path(values.landmarks) if values.landmarks else None,
+            **shared,
             detect_every=values.detect_every,
             camera=values.camera,
             folds=values.folds,
-            seed=values.seed,
             ignore_extra_labels=values.ignore_extra_labels,
-            overwrite=values.overwrite,
-            progress=values.progress,
         )
     )
     crops = sum(recording.crops for recording in info.recordings)
     print(
         f"{info.folder}: {crops} crops of {len({r.subject for r in info.recordings})} subjects, "
         f"folds {', '.join(map(str, info.folds))}"
+    )
+
+
+def run_expressions(values: flags.FlagValues, shared: dict[str, Any]) -> None:
+    """Prepares expressions and tells what there is."""
+    try:
+        config = ExpressionConfig(
+            **shared,
+            align=values.align,
+            size=values.size,
+            channels=int(values.channels),
+            store_landmarks=values.store_landmarks,
+            validation_share=values.validation_share,
+            test_share=values.test_share,
+            allow_missing_classes=values.allow_missing_classes,
+        )
+    except ValueError as error:
+        raise flags.IllegalFlagValueError(str(error)) from error
+    info = prepare_expressions(config)
+    counts = {split: sum(of_split.values()) for split, of_split in info.counts.items()}
+    told = ", ".join(f"{count} {split}" for split, count in counts.items())
+    print(
+        f"{info.folder}: {sum(counts.values())} faces of {info.size}x{info.size}x{info.channels} "
+        f"({told})"
     )
 
 

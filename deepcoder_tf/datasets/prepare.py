@@ -11,7 +11,6 @@ are loaded once.
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -30,11 +29,13 @@ from deepcoder_tf.datasets.analysis import (
     signature_of,
 )
 from deepcoder_tf.datasets.catalogue import DATASETS, Catalogue, read_catalogue
+from deepcoder_tf.datasets.claims import claim_folder
 from deepcoder_tf.datasets.disfa import CAMERAS
 from deepcoder_tf.datasets.folds import Fold, usable_folds
 from deepcoder_tf.datasets.frames_table import report, write_frames
 from deepcoder_tf.datasets.prepared import (
     FORMAT,
+    KIND,
     STATUSES_WITH_CROP,
     PreparedInfo,
     dataset_info,
@@ -43,7 +44,7 @@ from deepcoder_tf.datasets.prepared import (
 )
 from deepcoder_tf.datasets.shapes import mean_shapes
 from deepcoder_tf.datasets.works import Work, list_works, run_parallel
-from deepcoder_tf.errors import UserError, explain_os_error
+from deepcoder_tf.errors import explain_os_error
 from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.detection import CHOICES
 from deepcoder_tf.faces.landmarks import LandmarkPredictor, fingerprint, model_path
@@ -156,7 +157,7 @@ def prepare(config: PrepareConfig) -> PreparedInfo:
     folds, unusable = usable_folds(catalogue.folds)
     cv2.setNumThreads(1)  # one thread per recording already keeps every core busy
     try:
-        claim_folder(config)
+        claim_folder(config.output_dir, config.settings(), config.overwrite, empty_folder)
         works = list_works(catalogue.sources)
         analyses = find_landmarks(config, catalogue, works)
         first_rows = number_rows(works, analyses)
@@ -168,6 +169,7 @@ def prepare(config: PrepareConfig) -> PreparedInfo:
             config.output_dir / "dataset.json",
             {
                 "format": FORMAT,
+                "kind": KIND,
                 "source": config.dataset,
                 "action_units": catalogue.action_units,
                 "crop_shape": CROP_SHAPE,
@@ -182,36 +184,6 @@ def prepare(config: PrepareConfig) -> PreparedInfo:
         raise explain_os_error(error, f"writing {config.output_dir}") from error
     report(works, analyses)
     return dataset_info(config.output_dir)
-
-
-def claim_folder(config: PrepareConfig) -> None:
-    """Makes sure that the output folder is new, or holds an earlier run of the same settings."""
-    folder, path = config.output_dir, config.output_dir / "settings.json"
-    if folder.is_file():
-        raise UserError(f"{folder}: is a file; choose another --output_dir")
-    settings = config.settings()
-    if path.is_file():
-        try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            earlier = {}
-        differing = [
-            f"{key} was {earlier.get(key)!r} and is {settings.get(key)!r}"
-            for key in sorted({*earlier, *settings})
-            if earlier.get(key) != settings.get(key)
-        ]
-        if differing and not config.overwrite:
-            raise UserError(
-                f"{folder}: was prepared with other settings ({'; '.join(differing)}); choose "
-                "another --output_dir or pass --overwrite to throw it away"
-            )
-        if differing or config.overwrite:
-            empty_folder(folder)
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise UserError(
-            f"{folder}: is not empty and not a prepared folder; choose another --output_dir"
-        )
-    write_json(path, settings)
 
 
 def empty_folder(folder: Path) -> None:

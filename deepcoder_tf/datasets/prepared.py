@@ -7,6 +7,9 @@ PREPARED/fold<K>/<subject>__<video>.tfrecord pass 2, per video: registered crops
 PREPARED/frames.csv                          one row for every frame of the input
 PREPARED/dataset.json                        written last: the folder is complete
 
+This is the layout of action units, `"kind": "action_units"` in `dataset.json`; `expressions.store`
+has that of expressions.
+
 Columns of `frames.csv`: `row` from 0; `file` relative to the data set; `subject`; `video`; `frame`
 as numbered in the source; `timestamp` in seconds from the container; `faces` found; `choice`, which
 of them, surest first, from 0; `score` of the detector; box `x,y,width,height` in pixels; `status`.
@@ -27,6 +30,7 @@ from deepcoder_tf.errors import UserError
 
 __all__ = [
     "FORMAT",
+    "KIND",
     "STATUSES_WITH_CROP",
     "Index",
     "PreparedInfo",
@@ -38,11 +42,16 @@ __all__ = [
     "load_index",
     "mean_shape_file",
     "mean_shape_of",
+    "prepared_content",
+    "prepared_kind",
     "shard_file",
 ]
 
 FORMAT = 1
 """Version of the layout."""
+
+KIND = "action_units"
+"""What `dataset.json` says of such a folder; folders of before this entry say nothing."""
 
 STATUSES_WITH_CROP = ("ok", "no_label")
 """`ok`: face found, something annotated; `no_label`: face found, nothing annotated. Without a crop:
@@ -158,18 +167,8 @@ def dataset_info(prepared: str | Path) -> PreparedInfo:
     """
     folder = Path(prepared)
     path = folder / "dataset.json"
-    if not path.is_file():
-        if (folder / "settings.json").is_file():
-            raise UserError(
-                f"{folder}: the preparation is not finished; run the same deepcoder-prepare again"
-            )
-        raise UserError(f"{folder}: no prepared folder (no dataset.json); run deepcoder-prepare")
+    content = prepared_content(folder, KIND)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise UserError(
-                f"{path}: format {content['format']}, this version reads {FORMAT}; prepare it again"
-            )
         info = PreparedInfo(
             folder=folder,
             action_units=tuple(content["action_units"]),
@@ -189,6 +188,67 @@ def dataset_info(prepared: str | Path) -> PreparedInfo:
     for number, fold in info.folds.items():
         check_disjoint(fold, f"{path}: fold {number}")
     return info
+
+
+def prepared_kind(prepared: str | Path) -> str:
+    """What a prepared folder is about.
+
+    Args:
+      prepared: folder that `deepcoder-prepare` wrote.
+
+    Returns:
+      `"action_units"` or `"expressions"`.
+
+    Raises:
+      UserError: it is no such folder, not finished, of another version, or damaged.
+    """
+    folder = Path(prepared)
+    path = folder / "dataset.json"
+    if not path.is_file():
+        if (folder / "settings.json").is_file():
+            raise UserError(
+                f"{folder}: the preparation is not finished; run the same deepcoder-prepare again"
+            )
+        raise UserError(f"{folder}: no prepared folder (no dataset.json); run deepcoder-prepare")
+    content = read_json(path)
+    try:
+        if content["format"] != FORMAT:
+            raise UserError(
+                f"{path}: format {content['format']}, this version reads {FORMAT}; prepare it again"
+            )
+        return str(content.get("kind", KIND))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: damaged ({error!r}); prepare the folder again") from error
+
+
+def prepared_content(folder: Path, kind: str) -> dict[str, Any]:
+    """`dataset.json` of a folder of the wanted kind.
+
+    Args:
+      folder: that `deepcoder-prepare` wrote.
+      kind: `"action_units"` or `"expressions"`.
+
+    Returns:
+      What it says, unchecked beyond kind and version.
+
+    Raises:
+      UserError: as `prepared_kind`, or the folder is of another kind.
+    """
+    found = prepared_kind(folder)
+    if found != kind:
+        raise UserError(
+            f"{folder}: was prepared for {found.replace('_', ' ')}, not for "
+            f"{kind.replace('_', ' ')}; choose another system or another prepared folder"
+        )
+    return read_json(folder / "dataset.json")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error!r}); prepare the folder again") from error
 
 
 def load_fold(prepared: str | Path, fold: int) -> Fold:

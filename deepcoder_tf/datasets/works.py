@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
 from deepcoder_tf.datasets.analysis import expected_frames
 from deepcoder_tf.datasets.sources import Source
 
-__all__ = ["Work", "list_works", "run_parallel", "safe_name"]
+__all__ = ["Portion", "Work", "list_works", "run_parallel", "safe_name"]
+
+
+class Portion(Protocol):
+    """What one thread does at a time."""
+
+    @property
+    def frames(self) -> int:
+        """Frames to expect, for the progress bar."""
+
+
+P = TypeVar("P", bound=Portion)
 
 
 @dataclass(frozen=True)
@@ -68,20 +80,22 @@ class StoppedError(Exception):
 
 def run_parallel(
     title: str,
-    works: list[Work],
-    todo: list[Work],
+    works: Sequence[P],
+    todo: Sequence[P],
     workers: int,
     progress: bool,
-    one: Callable[[Work, Callable[[], None]], None],
+    one: Callable[[P, Callable[[], None]], None],
+    unit: str = "frame",
 ) -> None:
     """Works on recordings in threads under one progress bar; the first error stops all.
 
     Args:
       title: of the progress bar.
-      works: all recordings.
+      works: all recordings, or other portions of the work.
       todo: those that are not finished yet.
       workers: threads.
       progress: show the bar.
+      unit: what the bar counts.
       one: does one recording; calls its second argument after every frame.
     """
     total = sum(work.frames for work in works)
@@ -92,7 +106,7 @@ def run_parallel(
             total=total,
             initial=done,
             desc=title,
-            unit="frame",
+            unit=unit,
             mininterval=0.5,
             disable=not progress,
         ) as bar,

@@ -1,4 +1,7 @@
-"""Iterative balanced batches (Eq. 24-25): rare levels more often, every subject equally often."""
+"""Iterative balanced batches (Eq. 24-25): rare levels more often, every subject equally often.
+
+Expressions, of which a picture has one or none, are balanced by `class_probabilities`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from deepcoder_tf.action_units import LEVELS
 
 __all__ = [
     "balanced_probabilities",
+    "class_probabilities",
     "effective_sample_size",
     "log_frequency",
     "sample_epoch",
@@ -102,6 +106,36 @@ def balanced_probabilities(
         else:
             high = tau
     return within_subjects(-low * log_f, subjects)
+
+
+def class_probabilities(labels: np.ndarray, balance: float = 1.0) -> np.ndarray:
+    """How likely each picture is to be drawn when classes are to be seen more evenly.
+
+    A class with n of the pictures is drawn with a probability proportional to n^(1 - balance), and
+    its pictures equally likely; those without a class never are.
+
+    Args:
+      labels: `[N]` classes, -1 for none.
+      balance: 0 leaves the classes as frequent as they are, 1 makes them equally likely.
+
+    Returns:
+      `[N]` float64 that sums to 1, for `sample_epoch`.
+
+    Raises:
+      ValueError: no picture has a class, or `balance` lies outside 0 to 1.
+
+    >>> class_probabilities(np.array([0, 0, 0, 1, -1])).round(3).tolist()
+    [0.167, 0.167, 0.167, 0.5, 0.0]
+    """
+    if not 0 <= balance <= 1:
+        raise ValueError(f"balance {balance} is outside 0 to 1")
+    known = labels >= 0
+    if not known.any():
+        raise ValueError("no picture has a class: there is nothing to draw from")
+    counts = np.bincount(labels[known])
+    p = np.zeros(len(labels))
+    p[known] = counts[labels[known]] ** -float(balance)
+    return p / p.sum()
 
 
 def sample_epoch(

@@ -25,7 +25,7 @@ STAIRS: tuple[frozenset[str], ...] = tuple(
         "coders",
         "layers gp likelihoods",
         "preprocessing faces",
-        "face_model numerics config types errors action_units levels files",
+        "face_model numerics config types errors action_units expressions levels files",
     )
 )
 """Rooms from the top of the stairs down; a module directly in the package is a room of its own."""
@@ -33,7 +33,20 @@ STAIRS: tuple[frozenset[str], ...] = tuple(
 GROUND = len(STAIRS) - 1
 """The plain modules at the bottom may use one another as long as they form no circle."""
 
-TF_FREE = tuple("synthesis faces face_model config types errors action_units levels files".split())
+TF_FREE = tuple(
+    [
+        "synthesis",
+        "faces",
+        "face_model",
+        "config",
+        "types",
+        "errors",
+        "action_units",
+        "expressions",
+        "levels",
+        "files",
+    ]
+)
 """Rooms that must load without TensorFlow, which takes seconds."""
 
 HEAVY = ("tensorflow", "keras", "tensorflow_probability", "absl.flags")

@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 
 from deepcoder_tf.training.balance import (
     balanced_probabilities,
+    class_probabilities,
     effective_sample_size,
     log_frequency,
     sample_epoch,
@@ -182,3 +183,23 @@ def test_a_subset_is_filled_with_neighbours_where_frames_are_few():
     rows = subset(labels, names, 16, np.random.default_rng(0))
     assert sum(names[rows] == "a") == 8 and sum(names[rows] == "b") == 4
     assert len(set(rows)) == len(rows)
+
+
+def test_classes_are_drawn_equally_often_or_as_they_are():
+    labels = np.array([0] * 60 + [3] * 30 + [7] * 10 + [-1] * 50)
+    for balance, expected in ((1.0, (1, 1, 1)), (0.0, (60, 30, 10)), (0.5, np.sqrt((60, 30, 10)))):
+        p = class_probabilities(labels, balance)
+        shares = [p[labels == k].sum() for k in (0, 3, 7)]
+        np.testing.assert_allclose(shares, np.array(expected) / np.sum(expected))
+        assert p[labels == -1].sum() == 0 and p.sum() == pytest.approx(1)
+        assert all(np.ptp(p[labels == k]) == 0 for k in (0, 3, 7))
+    drawn = labels[sample_epoch(class_probabilities(labels), 5, 2000, np.random.default_rng(0))]
+    found = np.array([(drawn == k).mean() for k in (0, 3, 7)])
+    assert np.abs(found - 1 / 3).max() < 0.06 and not (drawn == -1).any()
+
+
+def test_nothing_to_draw_from():
+    with pytest.raises(ValueError, match="no picture has a class"):
+        class_probabilities(np.full(3, -1))
+    with pytest.raises(ValueError, match=r"balance 1\.5 is outside 0 to 1"):
+        class_probabilities(np.zeros(3, int), 1.5)
