@@ -11,6 +11,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "export",
+    "verify",
     "predict",
     "client",
     "benchmark",
@@ -61,6 +62,7 @@ setup(
         'embreex>=4.4.0; platform_machine in "x86_64 AMD64"',
     ],
     extras_require={
+        "sign": ["model-signing>=1.1.1", "pyopenssl>=24.0"],
         "test": [
             "hypothesis>=6.100",
             "jsonschema>=4.23",

@@ -28,6 +28,26 @@ flags.DEFINE_integer(
     lower_bound=1,
     flag_values=FLAGS,
 )
+flags.DEFINE_bool("overwrite", False, "replace the version where it exists", flag_values=FLAGS)
+flags.DEFINE_string(
+    "metrics",
+    None,
+    "metrics.json that deepcoder-evaluate wrote for this model; goes into its card",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "data", None, "what the training data are, in words; goes into the card", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "licence", None, "of the weights, in words; goes into the card", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "signing_key",
+    None,
+    "PEM file with a private key on an elliptic curve; signs every file of the version, to be "
+    "checked with deepcoder-verify",
+    flag_values=FLAGS,
+)
 flags.mark_flags_as_required(["model_dir", "output_dir"], flag_values=FLAGS)
 
 
@@ -37,7 +57,16 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     command.load_tensorflow()
     from deepcoder_tf import experiment
 
-    experiment.export(Path(values.model_dir), Path(values.output_dir), values.version)
+    experiment.export(
+        Path(values.model_dir),
+        Path(values.output_dir),
+        values.version,
+        overwrite=values.overwrite,
+        metrics=values.metrics and Path(values.metrics),
+        data=values.data,
+        licence=values.licence,
+        signing_key=values.signing_key and Path(values.signing_key),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

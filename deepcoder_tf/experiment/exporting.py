@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 from deepcoder_tf.experiment.evaluating import system_name
-from deepcoder_tf.export import export_model
+from deepcoder_tf.export import export_model, model_card
+from deepcoder_tf.export.signing import sign
+from deepcoder_tf.faces.registration import CROP_SHAPE
 from deepcoder_tf.training.run import load_model
 
 __all__ = ["export"]
@@ -15,32 +18,58 @@ __all__ = ["export"]
 log = logging.getLogger(__name__)
 
 
-def export(model_dir: Path, output_dir: Path, version: int | None = None) -> Path:
+def export(
+    model_dir: Path,
+    output_dir: Path,
+    version: int | None = None,
+    *,
+    overwrite: bool = False,
+    metrics: Path | None = None,
+    data: str | None = None,
+    licence: str | None = None,
+    signing_key: Path | None = None,
+) -> Path:
     """Writes a trained model as `output_dir/VERSION/`, ready for TF Serving and for prediction.
 
     Args:
       model_dir: that `deepcoder-train` wrote.
       output_dir: of the served model.
       version: a positive integer; None is the next one.
+      overwrite: replace the version where it exists.
+      metrics: `metrics.json` that `deepcoder-evaluate` wrote for this model, for its card.
+      data: what the training data are, in words, for the card.
+      licence: of the weights, for the card.
+      signing_key: PEM file with a private key; the version is then signed.
 
     Returns:
       The version's folder.
 
     Raises:
-      UserError: no trained model, the version exists, or the disk is full.
+      UserError: no trained model, the version exists, the disk is full, the folder cannot be
+        written, metrics of another model, or a key that cannot be used.
     """
     model, run = load_model(model_dir)
     card = {
         "format": 1,
         "system": system_name(run.config),
+        "use": model_card.USE,
+        "limits": list(model_card.LIMITS),
         "action_units": list(run.action_units),
         "mean_shape": run.mean_shape,
-        "crop_shape": [240, 160],
+        "crop_shape": list(CROP_SHAPE),
         "config": json.loads(run.config.to_json()),
         "source": run.source,
+        "data": data or model_card.NOT_TOLD,
         "subjects": run.subjects,
+        "metrics": model_card.read_metrics(metrics, run.action_units) if metrics else None,
+        "licences": {
+            **model_card.LICENCES,
+            "weights": licence or model_card.NOT_TOLD,
+            "data": model_card.DATA_TERMS.get(run.source, model_card.NOT_TOLD),
+        },
         "versions": run.versions,
     }
-    path = export_model(model, card, output_dir, version)
+    additions = [] if signing_key is None else [partial(sign, key=signing_key)]
+    path = export_model(model, card, output_dir, version, overwrite=overwrite, additions=additions)
     log.info("%s: ready to serve", path)
     return path

@@ -11,8 +11,8 @@
 | not JPEG or PNG, damaged           | InvalidArgument                                           |
 | more than `MAX_PIXELS`             | InvalidArgument before anything is decoded                |
 
-What is wrong with a picture is told with its place in the batch, as far as its header shows it; of
-data that are damaged further in TensorFlow tells how many bytes they are.
+What is wrong with a picture is told with its place in the batch, as far as its header shows it. Of
+data that are damaged behind it TensorFlow tells no more than that: `Invalid JPEG data`.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def decode_png(file: tf.Tensor, header: tf.Tensor) -> tf.Tensor:
     """`[height, width, 3]`, transparency laid over white."""
     kind = tf.io.decode_raw(tf.strings.substr(header, 24, 2), tf.uint8)
     deep_grey = tf.reduce_all(kind == tf.constant([16, 0], tf.uint8))
-    return tf.cond(deep_grey, lambda: decode_deep_grey(file), lambda: decode_colours(file))
+    return tf.cond(deep_grey, lambda: decode_deep_grey(file), lambda: decode_colours(file, kind[0]))
 
 
 def decode_deep_grey(file: tf.Tensor) -> tf.Tensor:
@@ -144,11 +144,13 @@ def decode_deep_grey(file: tf.Tensor) -> tf.Tensor:
     return tf.repeat(tf.cast(tf.round(levels / 257.0), tf.uint8), 3, axis=-1)
 
 
-def decode_colours(file: tf.Tensor) -> tf.Tensor:
-    """A PNG of any other kind."""
+def decode_colours(file: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
+    """A PNG of any other kind, with so many bits a sample."""
     rgba = tf.io.decode_png(file, channels=4)
     rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    opaque = tf.reduce_min(alpha) == 255
+    # Where a file tells no opacity, TensorFlow gives the largest sample: 1, 3 or 15 of few bits.
+    largest = tf.bitwise.left_shift(1, tf.minimum(tf.cast(bits, tf.int32), 8)) - 1
+    opaque = tf.reduce_all(alpha == tf.cast(largest, tf.uint8))
     return tf.cond(opaque, lambda: rgb, lambda: over_white(rgb, alpha))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,19 @@ import keras
 import tensorflow as tf
 
 from deepcoder_tf.errors import UserError, explain_os_error
+from deepcoder_tf.export.model_card import fingerprint, markdown
 from deepcoder_tf.export.parity import check_parity
-from deepcoder_tf.export.signatures import describe, signatures_of
+from deepcoder_tf.export.signatures import Signature, describe, signatures_of
+from deepcoder_tf.export.warmup import write_warmup
 from deepcoder_tf.models.system import System
 
-__all__ = ["CARD", "export_model", "next_version"]
+__all__ = ["CARD", "README", "export_model", "next_version"]
 
 CARD = "assets.extra/deepcoder.json"
 """What prediction needs beside the graph: action units, mean shape, configuration, signatures."""
+
+README = "assets.extra/model_card.md"
+"""The same for people."""
 
 
 def next_version(folder: Path) -> int:
@@ -29,7 +34,13 @@ def next_version(folder: Path) -> int:
 
 
 def export_model(
-    model: System, card: Mapping[str, Any], folder: Path, version: int | None = None
+    model: System,
+    card: Mapping[str, Any],
+    folder: Path,
+    version: int | None = None,
+    *,
+    overwrite: bool = False,
+    additions: Sequence[Callable[[Path], None]] = (),
 ) -> Path:
     """Writes `folder/VERSION/` under a temporary name, checks it, then renames it.
 
@@ -38,44 +49,72 @@ def export_model(
     Args:
       model: built, with its trained weights.
       card: JSON content of `assets.extra/deepcoder.json`, with action units and mean shape; its
-        `signatures` are added here.
+        `signatures` and `fingerprint` are added here.
       folder: of the served model.
       version: a positive integer; None is the next one.
+      overwrite: replace the version where it exists; the old one stays until the new one is whole.
+      additions: write further files into the folder under its temporary name, one after another.
 
     Returns:
       The version's folder.
 
     Raises:
-      UserError: the version exists, the disk is full, or the export differs from the model.
+      UserError: the version exists, the disk is full, the folder cannot be written, or the export
+        differs from the model.
       ValueError: the card has no action units or no mean shape.
     """
     version = next_version(folder) if version is None else version
     target = folder / str(version)
-    if target.exists():
-        raise UserError(f"{target} exists; choose another --version, or leave it out for the next")
+    if target.exists() and not overwrite:
+        raise UserError(
+            f"{target} exists; choose another --version, leave it out for the next, or replace it "
+            "by --overwrite"
+        )
     partial = folder / f".{version}.partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        signatures = write_archive(model, card, partial)
-        extra = partial / CARD
-        extra.parent.mkdir(parents=True)
-        text = json.dumps({**card, "signatures": signatures}, indent=2)
-        extra.write_text(text + "\n", encoding="utf-8")
+        write_version(model, card, folder.name, partial)
         check_parity(model, partial, card)
-        partial.rename(target)
-    except (OSError, tf.errors.OpError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if not isinstance(error, OSError):
-            raise UserError(f"writing {target} failed: {error}") from error
+        for add in additions:
+            add(partial)
+        publish(partial, target)
+    except OSError as error:
         raise explain_os_error(error, f"writing {target}") from error
-    except UserError:
+    except tf.errors.OpError as error:
+        raise UserError(f"writing {target} failed: {error}") from error
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
     return target
 
 
-def write_archive(model: System, card: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def publish(partial: Path, target: Path) -> None:
+    """Gives a finished version its name; one that stood there before goes afterwards."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    try:
+        partial.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_version(model: System, card: Mapping[str, Any], name: str, path: Path) -> None:
+    """Everything that lies in a version's folder but what others add."""
+    signatures = signatures_of(model, card)
+    described = write_archive(signatures, path)
+    told = {**card, "signatures": described, "fingerprint": fingerprint(path)}
+    (path / CARD).parent.mkdir(parents=True)
+    (path / CARD).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    (path / README).write_text(markdown(told), encoding="utf-8")
+    write_warmup(path, name, signatures, card["mean_shape"])
+
+
+def write_archive(signatures: Sequence[Signature], path: Path) -> dict[str, Any]:
     """Writes the SavedModel; returns what its signatures take and give, by name.
 
     The model itself is not tracked: the archive then holds the variables that a signature reads,
@@ -83,7 +122,7 @@ def write_archive(model: System, card: Mapping[str, Any], path: Path) -> dict[st
     """
     archive = keras.export.ExportArchive()
     described = {}
-    for signature in signatures_of(model, card):
+    for signature in signatures:
         function = archive.add_endpoint(
             signature.name, signature.answer, input_signature=list(signature.inputs)
         )

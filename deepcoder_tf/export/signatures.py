@@ -1,14 +1,14 @@
 """What an export answers: its signatures, with names, types, shapes and units.
 
-| signature         | takes                                 | gives                                 |
-|-------------------|---------------------------------------|---------------------------------------|
-| `serving_default` | `crops`                               | levels                                |
-| `from_jpeg`       | `pictures`: files of such crops       | levels                                |
-| `from_landmarks`  | `pictures`: files of any size, and    | levels                                |
-|                   | `landmarks` in their pixels           |                                       |
-| `encode`          | `crops`                               | `z0_mean`, `z0_variance`, ...         |
-| `reconstruct`     | `crops`                               | what the code retains of the picture  |
-| `describe`        | `faces`: any integers                 | action units, mean shape, the card    |
+| signature         | takes                               | gives                              |
+|-------------------|-------------------------------------|------------------------------------|
+| `serving_default` | `crops`                             | levels                             |
+| `from_jpeg`       | `pictures`: files of such crops     | levels                             |
+| `from_landmarks`  | `pictures`: files of any size, and  | levels                             |
+|                   | `landmarks` in their pixels         |                                    |
+| `encode`          | `crops`                             | `z0_mean`, `z0_variance`, ...      |
+| `reconstruct`     | `crops`                             | what the code keeps of the picture |
+| `describe`        | `faces`: any integers               | action units, mean shape, card     |
 
 Levels are `intensity`, `presence`, `standard_deviation` and `level_probabilities`. Where the system
 sees landmarks, the first two signatures take them too, registered, in crop pixels. `encode` and

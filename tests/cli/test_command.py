@@ -25,6 +25,7 @@ COMMANDS = (
     "report",
     "synthesize",
     "train",
+    "verify",
 )
 REQUIRED = {
     "benchmark": ("output_dir",),
@@ -33,6 +34,7 @@ REQUIRED = {
     "predict": ("model", "output"),
     "report": ("bench_dir",),
     "train": ("data_dir", "model_dir"),
+    "verify": ("model", "key"),
 }
 
 

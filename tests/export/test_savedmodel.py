@@ -92,8 +92,10 @@ def test_every_stack_exports(coders, tmp_path):
 def test_the_card_lies_beside_the_graph(exported):
     assert exported.name == "1"
     card = json.loads((exported / CARD).read_text())
-    signatures = card.pop("signatures")
+    signatures, fingerprint = card.pop("signatures"), card.pop("fingerprint")
     assert card == CARD_CONTENT
+    found = tf.saved_model.experimental.read_fingerprint(str(exported))
+    assert fingerprint["saved_model_checksum"] == str(found.saved_model_checksum)
     described = signatures["serving_default"]
     crops = described["inputs"]["crops"]
     assert (crops["dtype"], crops["shape"]) == ("uint8", [None, 240, 160, 1])
@@ -145,16 +147,77 @@ def test_what_a_killed_export_left_is_no_obstacle(model, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["1"]
 
 
+def quickly(monkeypatch, content: bytes = b"new"):
+    """Exports write one file and compare nothing."""
+
+    def write(model, card, name, path):
+        path.mkdir()
+        (path / "saved_model.pb").write_bytes(content)
+
+    monkeypatch.setattr(savedmodel, "write_version", write)
+    monkeypatch.setattr(savedmodel, "check_parity", lambda *given: 0.0)
+
+
+def test_a_version_is_replaced_when_told(model, tmp_path, monkeypatch):
+    quickly(monkeypatch)
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "old").write_bytes(b"old")
+    (tmp_path / ".1.old").mkdir()  # of an export that was killed
+    assert export_model(model, CARD_CONTENT, tmp_path, 1, overwrite=True) == tmp_path / "1"
+    assert [p.name for p in tmp_path.iterdir()] == ["1"]
+    assert [p.name for p in (tmp_path / "1").iterdir()] == ["saved_model.pb"]
+
+
+def test_the_old_version_stays_when_replacing_it_fails(model, tmp_path, monkeypatch):
+    quickly(monkeypatch)
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "old").write_bytes(b"old")
+
+    def fail(path):
+        assert (tmp_path / "1" / "old").exists()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="the disk is full"):
+        export_model(model, CARD_CONTENT, tmp_path, 1, overwrite=True, additions=[fail])
+    assert [p.name for p in tmp_path.iterdir()] == ["1"]
+    assert [p.name for p in (tmp_path / "1").iterdir()] == ["old"]
+
+
+def test_additions_are_part_of_the_version_at_once(model, tmp_path, monkeypatch):
+    quickly(monkeypatch)
+    seen = []
+
+    def add(path):
+        seen.append((path.name, sorted(p.name for p in path.iterdir())))
+        (path / "more").write_bytes(b"more")
+
+    path = export_model(model, CARD_CONTENT, tmp_path, additions=[add, add])
+    assert seen == [
+        (".1.partial", ["saved_model.pb"]),
+        (".1.partial", ["more", "saved_model.pb"]),
+    ]
+    assert sorted(p.name for p in path.iterdir()) == ["more", "saved_model.pb"]
+
+
+def test_a_target_that_cannot_be_written_is_named(model, tmp_path):
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(UserError, match=r"writing .*file/1 failed: File exists"):
+        export_model(model, CARD_CONTENT, tmp_path / "file")
+    with pytest.raises(UserError, match=r"writing .*file/name/1 failed: Not a directory"):
+        export_model(model, CARD_CONTENT, tmp_path / "file" / "name")
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
+        (PermissionError(13, "Permission denied"), "no permission while writing .*/1: "),
         (OSError(28, "No space left on device"), "the disk is full while writing"),
         (tf.errors.ResourceExhaustedError(None, None, "No space"), "writing .* failed"),
         (UserError("the export differs"), "the export differs"),
     ],
 )
 def test_a_failure_publishes_nothing(model, tmp_path, monkeypatch, error, message):
-    def fail(model, card, path):
+    def fail(signatures, path):
         path.mkdir()
         (path / "saved_model.pb").write_bytes(b"half")
         raise error

@@ -13,6 +13,7 @@ from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.export import check_parity
 from deepcoder_tf.export.savedmodel import write_archive
+from deepcoder_tf.export.signatures import signatures_of
 from deepcoder_tf.models.facs_network import FACSNetwork, FACSTrunk, facs_trunk
 from deepcoder_tf.models.feature_system import FeatureSystem, Head
 from deepcoder_tf.models.registry import build_system
@@ -126,7 +127,7 @@ def test_the_export_equals_the_model_in_memory(system, tmp_path):
         v.assign_add(0.3 * rng.standard_normal(v.shape))
     face = np.random.default_rng(4).uniform(60, 150, (49, 2)).tolist()
     card = {"action_units": ["AU01", "AU12"], "mean_shape": face}
-    write_archive(model, card, tmp_path / "saved")
+    write_archive(signatures_of(model, card), tmp_path / "saved")
     assert check_parity(model, tmp_path / "saved", card) <= 1e-5
     intensity = model(
         tf.cast(255 * np.abs(np.random.default_rng(0).random((4, 240, 160, 1))), tf.uint8)

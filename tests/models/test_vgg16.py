@@ -14,6 +14,7 @@ from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.export import check_parity
 from deepcoder_tf.export.savedmodel import write_archive
+from deepcoder_tf.export.signatures import signatures_of
 from deepcoder_tf.models.registry import build_system
 from deepcoder_tf.models.vgg16 import VGG16Network, imagenet_input, read_layers
 from deepcoder_tf.training.checkpoints import Checkpoints
@@ -187,5 +188,5 @@ def test_the_export_equals_the_model_in_memory(tmp_path):
     model = network()
     face = np.random.default_rng(4).uniform(60, 150, (49, 2)).tolist()
     card = {"action_units": ["AU01", "AU12"], "mean_shape": face}
-    write_archive(model, card, tmp_path / "saved")
+    write_archive(signatures_of(model, card), tmp_path / "saved")
     assert check_parity(model, tmp_path / "saved", card) <= 1e-5
