@@ -1,7 +1,11 @@
-"""deepcoder-synthesize: labelled synthetic face video in the folder layout of DISFA or FERA 2015.
+"""deepcoder-synthesize: labelled synthetic faces, video of action units or pictures of expressions.
 
   deepcoder-synthesize --output_dir=DATA --subjects=27 --frames=400
   deepcoder-synthesize --output_dir=DATA --layout=fera2015 --subjects=41 --tasks=8
+  deepcoder-synthesize --output_dir=DATA --layout=expressions --subjects=100 --size=160x160
+
+The last writes DATA/manifest.csv with expression and subject of every picture, for
+deepcoder-prepare --dataset=expression_manifest.
 
 The same seed gives the same bytes. Run the same command again after an interruption: finished
 subjects are kept.
@@ -26,20 +30,25 @@ __all__ = ["FLAGS", "main", "run"]
 
 FLAGS = flags.FlagValues()
 
+FRAMES = {"disfa": 400, "fera2015": 400, "expressions": 32}
+"""Frames of each subject where the user does not say."""
+
 flags.DEFINE_string("output_dir", None, "The folder to write to.", flag_values=FLAGS)
 flags.DEFINE_enum("layout", "disfa", LAYOUTS, "Folder layout to write.", flag_values=FLAGS)
 flags.DEFINE_integer(
     "subjects",
     27,
-    "Number of people, 1-99 (disfa, whose own number is 27) or 1-41 (fera2015).",
+    "Number of people, 1-99 (disfa, whose own number is 27), 1-41 (fera2015) or 1-999 "
+    "(expressions).",
     lower_bound=1,
-    upper_bound=99,
+    upper_bound=999,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "frames",
-    400,
-    "Frames of each subject at 20 frames/s, 1-20000.",
+    None,
+    "Frames of each subject at 20 frames/s, 1-20000; of expressions, pictures, the eight in turn. "
+    "Default: 400, or 32 of expressions.",
     lower_bound=1,
     upper_bound=20_000,
     flag_values=FLAGS,
@@ -113,7 +122,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
             output_dir=Path(values.output_dir),
             layout=values.layout,
             subjects=values.subjects,
-            frames=values.frames,
+            frames=values.frames or FRAMES[values.layout],
             size=size,
             seed=values.seed,
             workers=values.workers,

@@ -25,11 +25,13 @@ from deepcoder_tf.synthesis.layouts import (
     LAYOUTS,
     UNFINISHED,
     DisfaLayout,
+    ExpressionsLayout,
     Fera2015Layout,
     Layout,
 )
 from deepcoder_tf.synthesis.movement import move
 from deepcoder_tf.synthesis.performance import Performance, levels, perform
+from deepcoder_tf.synthesis.poses import pose_all
 from deepcoder_tf.synthesis.renderer import MAXIMUM_SIZE, MINIMUM_SIZE, Renderer
 from deepcoder_tf.synthesis.subject import draw_subject
 
@@ -40,7 +42,7 @@ RECORD = "synthesis.json"
 FORMAT = 1
 """Raised whenever the same configuration gives other bytes than before."""
 
-# Streams of one subject; `performance.perform` uses the one between them.
+# Streams of one subject; `performance.perform` uses the one between them, `poses` the next.
 PERSON, MOVEMENT, SENSOR = 0, 2, 3
 
 
@@ -50,9 +52,9 @@ class SynthesisConfig:
 
     Attributes:
       output_dir: folder that receives the layout.
-      layout: `"disfa"` or `"fera2015"`.
-      subjects: how many people, up to 99 (disfa) or 41 (fera2015).
-      frames: of each subject.
+      layout: `"disfa"`, `"fera2015"` or `"expressions"`.
+      subjects: how many people, up to 99 (disfa), 41 (fera2015) or 999 (expressions).
+      frames: of each subject; of expressions, pictures, the eight in turn.
       size: width and height, pixels, both even.
       seed: the same seed gives the same bytes on the same machine, whatever `workers` is.
       workers: processes; 1 works in this one.
@@ -102,6 +104,8 @@ class SynthesisConfig:
 
     def layout_writer(self) -> Layout:
         """The writer of the layout."""
+        if self.layout == "expressions":
+            return ExpressionsLayout()
         return DisfaLayout() if self.layout == "disfa" else Fera2015Layout(tasks=self.tasks)
 
     def record(self) -> dict[str, object]:
@@ -168,7 +172,9 @@ def draw_frames(
 ) -> Iterator[NDArray[np.uint8]]:
     """Draws the frames of subject `number`: `[H, W, 3]` uint8 red, green, blue."""
     subject = draw_subject(stream(config, number, PERSON), gender)
-    moments = move(np.random.default_rng(stream(config, number, MOVEMENT)), config.frames)
+    every = performance.spacing
+    film = move(np.random.default_rng(stream(config, number, MOVEMENT)), config.frames * every)
+    moments = film[::every]
     sensor = np.random.default_rng(stream(config, number, SENSOR))
     camera = draw_camera(sensor)
     renderer = Renderer(subject, config.size)
@@ -184,8 +190,11 @@ def write_subject(config: SynthesisConfig, number: int, performance: Performance
     """
     layout = config.layout_writer()
     name = layout.subjects[number]
-    columns = [performance.action_units.index(unit) for unit in layout.action_units]
-    labels = levels(performance.intensities[:, columns])
+    if performance.expressions is not None:
+        labels = performance.expressions[:, np.newaxis]
+    else:
+        columns = [performance.action_units.index(unit) for unit in layout.action_units]
+        labels = levels(performance.intensities[:, columns])
     images = draw_frames(config, number, layout.gender(name), performance)
     try:
         layout.write(config.output_dir, name, labels, images, config.image_quality)
@@ -205,7 +214,10 @@ def synthesize(config: SynthesisConfig) -> None:
     """
     check_folder(config)
     layout = config.layout_writer()
-    plan = perform(config.seed, config.frames, config.subjects, layout.action_units)
+    if config.layout == "expressions":
+        plan = pose_all(config.seed, config.frames, config.subjects)
+    else:
+        plan = perform(config.seed, config.frames, config.subjects, layout.action_units)
     missing = [
         (number, performance)
         for number, performance in enumerate(plan)
@@ -221,6 +233,7 @@ def synthesize(config: SynthesisConfig) -> None:
     with bar:
         for done in write_subjects(config, missing):
             bar.update(done)
+    layout.finish(config.output_dir, layout.subjects[: config.subjects])
     shutil.rmtree(config.output_dir / UNFINISHED, ignore_errors=True)
 
 

@@ -35,7 +35,14 @@ GAINS: dict[str, dict[str, float]] = {
 """Action unit -> face unit without its side -> weight at intensity 5."""
 
 ACTION_UNITS: tuple[str, ...] = tuple(GAINS)
-"""Every action unit that the head can show."""
+"""The action units of the data sets; subjects have a lasting asymmetry in these."""
+
+GAINS |= {
+    "AU07": {"eyeSquint": 1.5},
+    "AU16": {"mouthLowerDown": 1.3},
+    "AU24": {"mouthPress": 1.6},
+}
+# What posed expressions need beyond them.
 
 RESPONSE = 0.85
 """Movement grows with intensity to this power: level A is a trace, but one that can be seen."""
@@ -44,15 +51,29 @@ UNPAIRED = frozenset({"browInnerUp", "mouthShrugLower", "mouthShrugUpper", "jawO
 """Face units that the asset does not split into halves."""
 
 
+def parse_side(name: str) -> tuple[str, str]:
+    """Splits FACS' notation of one side of the face from the action unit.
+
+    >>> parse_side("R14"), parse_side("AU14")
+    (('AU14', 'Right'), ('AU14', ''))
+    """
+    side = {"L": "Left", "R": "Right"}.get(name[:1], "")
+    return (f"AU{name[1:]}", side) if side else (name, "")
+
+
 def check_intensities(intensities: Mapping[str, float]) -> None:
     """Checks names and range.
 
     Raises:
-      ValueError: an action unit that the head cannot show, or an intensity outside 0-5.
+      ValueError: an action unit that the head cannot show, or not on one side alone, or an
+        intensity outside 0-5.
     """
     for name, intensity in intensities.items():
-        if name not in GAINS:
+        unit, side = parse_side(name)
+        if unit not in GAINS:
             raise ValueError(f"the head cannot show {name!r}; it can show {', '.join(GAINS)}")
+        if side and UNPAIRED & GAINS[unit].keys():
+            raise ValueError(f"the head cannot show {name!r}: {unit} has no sides")
         if not 0 <= intensity <= MAXIMUM:
             raise ValueError(f"{name} at intensity {intensity} is outside 0 to {MAXIMUM:g}")
 
@@ -63,7 +84,7 @@ def unit_weights(
     """Weights of the face units.
 
     Args:
-      intensities: action unit -> 0 to 5; an absent one is 0.
+      intensities: action unit -> 0 to 5; an absent one is 0. `R14` is AU14 on the right side alone.
       asymmetry: action unit -> share by which the left half moves more (the right half less).
 
     Returns:
@@ -81,9 +102,11 @@ def unit_weights(
         if intensity == 0:
             continue
         drive = (intensity / MAXIMUM) ** RESPONSE
+        name, only = parse_side(name)
         lean = (asymmetry or {}).get(name, 0.0)
         for unit, gain in GAINS[name].items():
             sides = {"": 1.0} if unit in UNPAIRED else {"Left": 1 + lean, "Right": 1 - lean}
+            sides = {only: 1.0} if only else sides
             for side, share in sides.items():
                 key = unit + side
                 weights[key] = weights.get(key, 0.0) + gain * share * drive

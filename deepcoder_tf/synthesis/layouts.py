@@ -1,4 +1,4 @@
-"""Writers of the folder layouts of DISFA and of FERA 2015 (BP4D)."""
+"""Writers of the folder layouts of DISFA, of FERA 2015 (BP4D), and of pictures of expressions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,18 @@ from numpy.typing import NDArray
 
 from deepcoder_tf.action_units import DISFA, FERA2015
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.expressions import EXPRESSIONS
 from deepcoder_tf.files import replacing
 from deepcoder_tf.synthesis.movement import FRAME_RATE
 
-__all__ = ["LAYOUTS", "UNFINISHED", "DisfaLayout", "Fera2015Layout", "Layout"]
+__all__ = [
+    "LAYOUTS",
+    "UNFINISHED",
+    "DisfaLayout",
+    "ExpressionsLayout",
+    "Fera2015Layout",
+    "Layout",
+]
 
 Frames = Iterator[NDArray[np.uint8]]
 
@@ -53,6 +61,9 @@ class Layout(Protocol):
         self, root: Path, subject: str, labels: NDArray[np.int64], images: Frames, quality: int
     ) -> None:
         """Writes labels `[F, Q]` and F images `[H, W, 3]` (red, green, blue) of one subject."""
+
+    def finish(self, root: Path, subjects: tuple[str, ...]) -> None:
+        """Writes what speaks of all subjects, once they are there."""
 
 
 def alternate(*groups: tuple[str, ...]) -> tuple[str, ...]:
@@ -169,6 +180,9 @@ class DisfaLayout:
         for name, column in zip(self.action_units, labels.T, strict=True):
             write_lines(self.codes(root, subject, name), code_lines(column))
 
+    def finish(self, root: Path, subjects: tuple[str, ...]) -> None:
+        """Nothing speaks of all subjects."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Fera2015Layout:
@@ -215,6 +229,9 @@ class Fera2015Layout:
                 write_image(folder / f"{frame:04d}.jpg", next(images), quality)
             self._write_codes(root, subject, task, part)
 
+    def finish(self, root: Path, subjects: tuple[str, ...]) -> None:
+        """Nothing speaks of all subjects."""
+
     def _write_codes(self, root: Path, subject: str, task: int, labels: NDArray[np.int64]) -> None:
         """Writes one task's occurrences and intensities, `[F, 5]`."""
         header = ["0", *(str(int(name[2:])) for name in self.action_units)]
@@ -228,6 +245,50 @@ class Fera2015Layout:
             write_lines(self.codes(root, subject, task, name), code_lines(column))
 
 
+@dataclasses.dataclass(frozen=True)
+class ExpressionsLayout:
+    """Pictures of expressions with a manifest: path, expression, subject.
+
+    Labels are `[F, 1]`, indices into `EXPRESSIONS`.
+    """
+
+    action_units: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = tuple(f"S{number:03d}" for number in range(1, 1000))
+
+    def gender(self, subject: str) -> str | None:
+        """The numbers do not tell."""
+        return None
+
+    def table(self, root: Path, subject: str) -> Path:
+        """The manifest's lines of one subject."""
+        return root / "pictures" / subject / "expressions.csv"
+
+    def is_written(self, root: Path, subject: str) -> bool:
+        """Whether the subject's lines, which are written last, are there."""
+        return self.table(root, subject).is_file()
+
+    def write(
+        self, root: Path, subject: str, labels: NDArray[np.int64], images: Frames, quality: int
+    ) -> None:
+        """Writes the pictures, then their lines."""
+        table = self.table(root, subject)
+        table.parent.mkdir(parents=True, exist_ok=True)
+        lines = []
+        for number, (label, image) in enumerate(zip(labels[:, 0], images, strict=True), 1):
+            name = EXPRESSIONS[label]
+            path = table.parent / f"{subject}_{number:04d}_{name}.jpg"
+            write_image(path, image, quality)
+            lines.append(f"{path.relative_to(root).as_posix()},{name},{subject}")
+        write_lines(table, lines)
+
+    def finish(self, root: Path, subjects: tuple[str, ...]) -> None:
+        """Writes `manifest.csv`, which `deepcoder-prepare` reads."""
+        lines = ["path,expression,subject"]
+        for subject in subjects:
+            lines += self.table(root, subject).read_text(encoding="utf-8").splitlines()
+        write_lines(root / "manifest.csv", lines)
+
+
 def write_image(path: Path, image: NDArray[np.uint8], quality: int) -> None:
     """Writes one JPEG."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
@@ -236,5 +297,5 @@ def write_image(path: Path, image: NDArray[np.uint8], quality: int) -> None:
     path.write_bytes(encoded.tobytes())
 
 
-LAYOUTS = ("disfa", "fera2015")
+LAYOUTS = ("disfa", "fera2015", "expressions")
 """Names of the layouts."""

@@ -107,10 +107,14 @@ class Performance:
     Attributes:
       action_units: Q names, the columns of `intensities`.
       intensities: `[F, Q]` from 0 to 5, continuous.
+      expressions: `[F]` int64 index into `expressions.EXPRESSIONS`, where poses are what is shown.
+      spacing: frames of a film at 20 frames a second from one row to the next.
     """
 
     action_units: tuple[str, ...]
     intensities: NDArray[np.float64]
+    expressions: NDArray[np.int64] | None = None
+    spacing: int = 1
 
     def at(self, frame: int) -> dict[str, float]:
         """Action unit -> intensity in one frame, resting ones left out."""

@@ -183,7 +183,7 @@ def test_a_full_disk_while_writing_labels_is_told_in_one_line(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"layout": "ck"}, "layout 'ck' is none of disfa, fera2015"),
+        ({"layout": "ck"}, "layout 'ck' is none of disfa, fera2015, expressions"),
         ({"subjects": 100}, "subjects 100 is outside 1 to 99"),
         ({"frames": 0}, "frames 0 is outside 1 to 20000"),
         ({"size": (321, 240)}, "size 321x240: both sides must be even and from 64 to 2048"),

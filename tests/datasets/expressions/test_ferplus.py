@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,3 +110,12 @@ def test_folders_that_are_not_ferplus(make_ferplus: Make, tmp_path: Path) -> Non
     (root / "data" / "FER2013Train").rename(root / "elsewhere")
     with pytest.raises(UserError, match=r"holds no folder FER2013Train; write the pictures"):
         read_ferplus(root)
+
+
+@pytest.mark.skipif("DEEPCODER_FERPLUS" not in os.environ, reason="needs the real FERPlus folder")
+def test_the_real_votes() -> None:
+    """The figures that papers give for the majority vote, but for repeated lines of a copy."""
+    samples = read_ferplus(os.environ["DEEPCODER_FERPLUS"]).samples
+    counts = Counter(s.split for s in samples if s.status == "ok")
+    repeated = sum("repeats" in s.reason for s in samples)
+    assert (counts["train"] + repeated, counts["validation"]) == (25_060, 3_199)
