@@ -62,6 +62,7 @@ setup(
         'embreex>=4.4.0; platform_machine in "x86_64 AMD64"',
     ],
     extras_require={
+        "kserve": ["kserve>=0.21"],
         "sign": ["model-signing>=1.1.1", "pyopenssl>=24.0"],
         "test": [
             "hypothesis>=6.100",

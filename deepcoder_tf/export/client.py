@@ -20,7 +20,7 @@ import numpy as np
 from deepcoder_tf.errors import UserError, explain_os_error
 from deepcoder_tf.export.grpc_calls import GrpcCalls
 from deepcoder_tf.export.rest_calls import RestCalls
-from deepcoder_tf.export.retries import ServerError, with_retries
+from deepcoder_tf.export.retries import Metadata, ServerError, with_retries
 from deepcoder_tf.face_model import FaceModel, ModelDescription
 
 __all__ = ["RETRIES", "TIMEOUT", "RemoteModel"]
@@ -51,8 +51,11 @@ class Calls(Protocol):
     ) -> dict[str, np.ndarray]:
         """One request; raises `ServerError`."""
 
-    def signatures(self) -> dict[str, tuple[str, ...]]:
-        """The input names of each signature; raises `ServerError`."""
+    def metadata(self) -> Metadata:
+        """What the server knows of the model; raises `ServerError`."""
+
+    def pin(self, version: int) -> None:
+        """Asks for this version from now on."""
 
     def close(self) -> None:
         """Closes the connections."""
@@ -60,6 +63,9 @@ class Calls(Protocol):
 
 class RemoteModel(FaceModel):
     """A model that a server answers for.
+
+    Which version that is, is asked once: what is predicted with one `RemoteModel` comes from one
+    version, also while labels move or newer versions appear.
 
     Attributes:
       server: its address.
@@ -103,7 +109,9 @@ class RemoteModel(FaceModel):
         kind = RestCalls if server.startswith(("http://", "https://")) else GrpcCalls
         self._calls: Calls = kind(server, name, version, label, timeout)
         if model_card is None:
-            signatures = self._try(self._calls.signatures, DESCRIBE)
+            version, signatures = self._try(self._calls.metadata, DESCRIBE)
+            self._calls.pin(version)
+            self._version, self._label = version, None
             self.description = self._ask(signatures)
         else:
             self.description = read_card(Path(model_card))
@@ -113,7 +121,7 @@ class RemoteModel(FaceModel):
 
     @property
     def identity(self) -> str:
-        """What the model says of itself, and by which name it was asked."""
+        """What the model says of itself, and by which name and version it is asked."""
         return f"{self.description.digest} {self.name} {self._version} {self._label}"
 
     def answer(self, faces: dict[str, np.ndarray]) -> np.ndarray:

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from deepcoder_tf.export.retries import ServerError
+from deepcoder_tf.export.retries import Metadata, ServerError
 
 __all__ = ["GrpcCalls"]
 
@@ -88,8 +88,8 @@ class GrpcCalls:
             raise ServerError(grpc.StatusCode.INTERNAL, f"no output {', '.join(sorted(missing))}")
         return {name: tf.make_ndarray(response.outputs[name]) for name in outputs}
 
-    def signatures(self) -> dict[str, tuple[str, ...]]:
-        """The input names of each signature, in the server's words.
+    def metadata(self) -> Metadata:
+        """What the server knows of the model.
 
         Raises:
           ServerError: no answer, or a refusal.
@@ -97,10 +97,17 @@ class GrpcCalls:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._spec, metadata_field=["signature_def"]
         )
-        packed = self._call(self._stub.GetModelMetadata, request).metadata["signature_def"]
+        response = self._call(self._stub.GetModelMetadata, request)
         found = get_model_metadata_pb2.SignatureDefMap()
-        packed.Unpack(found)
-        return {name: tuple(sorted(s.inputs)) for name, s in found.signature_def.items()}
+        response.metadata["signature_def"].Unpack(found)
+        return Metadata(
+            response.model_spec.version.value,
+            {name: tuple(sorted(s.inputs)) for name, s in found.signature_def.items()},
+        )
+
+    def pin(self, version: int) -> None:
+        """Asks for this version from now on."""
+        self._spec.version.value = version
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
         try:

@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import requests
 
-from deepcoder_tf.export.retries import ServerError
+from deepcoder_tf.export.retries import Metadata, ServerError
 
 __all__ = ["RestCalls"]
 
@@ -58,9 +58,12 @@ class RestCalls:
           label: such as `stable`, or None; without both the server takes the newest version.
           timeout: seconds for connecting, and between two parts of an answer.
         """
-        which = "" if version is None else f"/versions/{version}"
-        which = which if label is None else f"/labels/{quote(label, safe='')}"
-        self.url = f"{address.rstrip('/')}/v1/models/{quote(name, safe='')}{which}"
+        self._model = f"{address.rstrip('/')}/v1/models/{quote(name, safe='')}"
+        self.url = self._model
+        if version is not None:
+            self.pin(version)
+        elif label is not None:
+            self.url = f"{self._model}/labels/{quote(label, safe='')}"
         self.timeout = timeout
         self._session = requests.Session()
 
@@ -85,13 +88,20 @@ class RestCalls:
             raise ServerError(Status.INTERNAL, f"no output {', '.join(sorted(missing))}")
         return {name: np.asarray([row[name] for row in named]) for name in outputs}
 
-    def signatures(self) -> dict[str, tuple[str, ...]]:
-        """The input names of each signature; see `GrpcCalls.signatures`."""
+    def pin(self, version: int) -> None:
+        """Asks for this version from now on."""
+        self.url = f"{self._model}/versions/{version}"
+
+    def metadata(self) -> Metadata:
+        """What the server knows of the model; see `GrpcCalls.metadata`."""
         answer = self._call("GET", f"{self.url}/metadata")
         try:
             found = answer["metadata"]["signature_def"]["signature_def"]
-            return {name: tuple(sorted(s.get("inputs", {}))) for name, s in found.items()}
-        except (AttributeError, KeyError, TypeError) as error:
+            return Metadata(
+                int(answer["model_spec"]["version"]),
+                {name: tuple(sorted(s.get("inputs", {}))) for name, s in found.items()},
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ServerError(Status.INTERNAL, "the metadata name no signatures") from error
 
     def _call(self, method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import grpc
 
-__all__ = ["ServerError", "with_retries"]
+__all__ = ["Metadata", "ServerError", "with_retries"]
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,18 @@ FIRST_WAIT = 0.5
 
 LONGEST_WAIT = 8.0
 """Seconds: a server that loads a model of this size is there by then."""
+
+
+class Metadata(NamedTuple):
+    """What a server knows of a model.
+
+    Attributes:
+      version: the one that answers.
+      signatures: the input names of each.
+    """
+
+    version: int
+    signatures: dict[str, tuple[str, ...]]
 
 
 class ServerError(Exception):

@@ -74,7 +74,8 @@ def test_a_model_with_landmarks(server, points_model, route, signature):
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_the_metadata_are_those_of_the_card(server, model, route):
-    found = server.calls(route, model.name, model.version).signatures()
+    version, found = server.calls(route, model.name, model.version).metadata()
+    assert version == model.version
     for name, signature in model.card["signatures"].items():
         assert found[name] == tuple(sorted(signature["inputs"])), name
     assert set(found) - set(model.card["signatures"]) <= {"__saved_model_init_op"}
