@@ -14,6 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from deepcoder_tf.cli import command
+from deepcoder_tf.lite_model import VARIANTS
 
 __all__ = ["FLAGS", "main", "run"]
 
@@ -48,6 +49,25 @@ flags.DEFINE_string(
     "checked with deepcoder-verify",
     flag_values=FLAGS,
 )
+flags.DEFINE_list(
+    "tflite",
+    [],
+    f"also write tflite/VARIANT.tflite for each of these: {', '.join(VARIANTS)}",
+    flag_values=FLAGS,
+)
+flags.register_validator(
+    "tflite",
+    lambda chosen: set(chosen) <= set(VARIANTS),
+    f"choose some of {','.join(VARIANTS)}",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "data_dir",
+    None,
+    "folder that deepcoder-prepare wrote, for --tflite: int8 takes its ranges from training frames "
+    "and is checked on validation subjects; the others are then measured there too",
+    flag_values=FLAGS,
+)
 flags.mark_flags_as_required(["model_dir", "output_dir"], flag_values=FLAGS)
 
 
@@ -66,6 +86,8 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
         data=values.data,
         licence=values.licence,
         signing_key=values.signing_key and Path(values.signing_key),
+        tflite=list(dict.fromkeys(values.tflite)),
+        data_dir=values.data_dir and Path(values.data_dir),
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from deepcoder_tf.experiment.evaluating import system_name
+from deepcoder_tf.experiment.lite_examples import lite_examples
 from deepcoder_tf.export import export_model, model_card
 from deepcoder_tf.export.signing import sign
+from deepcoder_tf.export.tflite import add_variants
 from deepcoder_tf.faces.registration import CROP_SHAPE
 from deepcoder_tf.training.run import load_model
 
@@ -28,6 +31,8 @@ def export(
     data: str | None = None,
     licence: str | None = None,
     signing_key: Path | None = None,
+    tflite: Sequence[str] = (),
+    data_dir: Path | None = None,
 ) -> Path:
     """Writes a trained model as `output_dir/VERSION/`, ready for TF Serving and for prediction.
 
@@ -40,13 +45,16 @@ def export(
       data: what the training data are, in words, for the card.
       licence: of the weights, for the card.
       signing_key: PEM file with a private key; the version is then signed.
+      tflite: variants of `lite_model.VARIANTS` to write beside the SavedModel.
+      data_dir: folder that `deepcoder-prepare` wrote; int8 cannot do without.
 
     Returns:
       The version's folder.
 
     Raises:
       UserError: no trained model, the version exists, the disk is full, the folder cannot be
-        written, metrics of another model, or a key that cannot be used.
+        written, metrics of another model, a key that cannot be used, or a variant that differs
+        from the model by more than it may.
     """
     model, run = load_model(model_dir)
     card = {
@@ -69,7 +77,12 @@ def export(
         },
         "versions": run.versions,
     }
-    additions = [] if signing_key is None else [partial(sign, key=signing_key)]
+    additions: list[Callable[[Path], None]] = []
+    if tflite:
+        examples = None if data_dir is None else lite_examples(model, run, model_dir, data_dir)
+        additions.append(partial(add_variants, model=model, variants=tflite, examples=examples))
+    if signing_key is not None:
+        additions.append(partial(sign, key=signing_key))
     path = export_model(model, card, output_dir, version, overwrite=overwrite, additions=additions)
     log.info("%s: ready to serve", path)
     return path

@@ -6,11 +6,15 @@ is a sum of squares with L⁻¹ rather than a product with C⁻¹: in float32 te
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import tensorflow as tf
 from check_shapes import check_shapes
 
+from deepcoder_tf.gp.centred import centred_rows
 from deepcoder_tf.gp.kernels import covariance, kernel_matrix
 from deepcoder_tf.gp.leave_one_out import Factors, factorise, loo_predictions
 from deepcoder_tf.numerics import relative_jitter
@@ -19,6 +23,7 @@ __all__ = [
     "MAX_JITTER",
     "FrozenPosterior",
     "factorise_with_jitter",
+    "for_single_precision",
     "freeze",
     "predict",
     "propagated_variance",
@@ -26,6 +31,23 @@ __all__ = [
 
 MAX_JITTER = 1e-2
 """Relative to the kernel's variance: more would no longer be the model that was trained."""
+
+
+SINGLE = ContextVar("SINGLE", default=False)
+"""Whether prediction takes the form of `for_single_precision`."""
+
+
+@contextmanager
+def for_single_precision() -> Iterator[None]:
+    """Predictions traced inside stay right when their graph is turned into single precision.
+
+    They are the same numbers, from more constants: worth it where constants are computed once.
+    """
+    token = SINGLE.set(True)
+    try:
+        yield
+    finally:
+        SINGLE.reset(token)
 
 
 class FrozenPosterior(NamedTuple):
@@ -156,6 +178,8 @@ def predict(posterior: FrozenPosterior, x: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
       Means, and variances, which the K outputs share; the noise variance or more.
     """
     p = posterior
+    if SINGLE.get():
+        return predict_centred(p, x)
     k = kernel_matrix(p.amplitude_variance, p.lengthscales, x, p.inputs)
     explained = tf.reduce_sum(tf.square(tf.matmul(k, p.L_inv, transpose_b=True)), axis=1)
     # Rounding may explain a little more than there is.
@@ -163,6 +187,38 @@ def predict(posterior: FrozenPosterior, x: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     if p.spread is not None:
         var += tf.reduce_sum(tf.square(tf.matmul(k, p.spread, transpose_b=True)), axis=1)
     return tf.matmul(k, p.alpha), var
+
+
+@check_shapes("x: [B, D]", "return[0]: [B, K]", "return[1]: [B]")
+def predict_centred(posterior: FrozenPosterior, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`predict` with everything relative to the centre of the inputs; see `gp.centred`.
+
+    With k = g + δ, a square ‖R k‖² is ‖R g‖² + 2 (Rᵀ R g)ᵀ δ + ‖R δ‖².
+
+    Args:
+      posterior: from `freeze`.
+      x: new inputs.
+
+    Returns:
+      As `predict`.
+    """
+    p = posterior
+    k = centred_rows(p.amplitude_variance, p.lengthscales, x, p.inputs)
+
+    def change_of_square(R: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """‖R g‖², a constant, and ‖R k‖² - ‖R g‖² `[B]`."""
+        Rg = tf.linalg.matvec(R, k.at_centre)
+        slope = 2.0 * tf.linalg.matvec(R, Rg, transpose_a=True)
+        change = k.change_times(slope[:, tf.newaxis])[:, 0]
+        change += tf.reduce_sum(tf.square(tf.matmul(k.change, R, transpose_b=True)), axis=1)
+        return tf.reduce_sum(tf.square(Rg)), change
+
+    explained, change = change_of_square(p.L_inv)
+    var = p.noise_variance + tf.nn.relu((p.amplitude_variance - explained) - change)
+    if p.spread is not None:
+        spread, change = change_of_square(p.spread)
+        var += tf.nn.relu(spread + change)
+    return k.at_centre_times(p.alpha) + k.change_times(p.alpha), var
 
 
 @check_shapes("x: [B, D]", "target_var: [N, K]", "return: [B, K]")
@@ -182,6 +238,12 @@ def propagated_variance(
       Variances for each output, to be added to that of `predict`.
     """
     p = posterior
-    k = kernel_matrix(p.amplitude_variance, p.lengthscales, x, p.inputs)
-    gain = tf.matmul(tf.matmul(k, p.L_inv, transpose_b=True), p.L_inv)  # k C⁻¹
+    if SINGLE.get():
+        rows = centred_rows(p.amplitude_variance, p.lengthscales, x, p.inputs)
+        gain = tf.matmul(tf.matmul(rows.change, p.L_inv, transpose_b=True), p.L_inv)
+        at_centre = tf.matmul(rows.at_centre[tf.newaxis], p.L_inv, transpose_b=True)
+        gain += tf.matmul(at_centre, p.L_inv)
+    else:
+        k = kernel_matrix(p.amplitude_variance, p.lengthscales, x, p.inputs)
+        gain = tf.matmul(tf.matmul(k, p.L_inv, transpose_b=True), p.L_inv)  # k C⁻¹
     return tf.matmul(tf.square(gain), target_var)

@@ -128,11 +128,15 @@ class OrderedProbit(tfp.distributions.Distribution):
     def categorical_probs(self) -> tf.Tensor:
         """Probabilities of the K + 1 levels, `[..., K + 1]`.
 
-        Differences of the cumulative probabilities 0, Φ(·), ..., Φ(·), 1: they sum to 1 up to the
-        rounding of the sum, which exponentials of `categorical_log_probs` do not.
+        Differences of Φ at the ends of each interval, or above the mean of Φ(-·), where those of Φ
+        would be differences of numbers near 1: they sum to 1 up to the rounding of the sum, which
+        exponentials of `categorical_log_probs` do not.
         """
-        cumulative = ndtr(self._end_points())
-        return tf.nn.relu(cumulative[..., 1:] - cumulative[..., :-1])
+        ends = self._end_points()
+        below, above = ndtr(ends), ndtr(-ends)
+        right = ends[..., 1:] + ends[..., :-1] > 0.0
+        lower, upper = below[..., 1:] - below[..., :-1], above[..., :-1] - above[..., 1:]
+        return tf.nn.relu(tf.where(right, upper, lower))
 
     def _standardise(self, cutpoints: tf.Tensor, extra_axes: int = 0) -> tf.Tensor:
         """(γ - loc) / scale, where γ has `extra_axes` axes behind those of the batch."""

@@ -17,6 +17,7 @@ import tensorflow as tf
 from check_shapes import check_shapes
 
 from deepcoder_tf.models.feature_system import Extractor
+from deepcoder_tf.numerics import histogram_of
 from deepcoder_tf.preprocessing.scale import to_uint8
 
 __all__ = ["CODES", "LBPLandmarks", "cell_histograms", "local_binary_patterns"]
@@ -25,9 +26,9 @@ NEIGHBOURS = 8
 CODES = NEIGHBOURS * (NEIGHBOURS - 1) + 3
 """58 uniform patterns (at most two changes around the circle) and one for all others."""
 
-DIAGONAL = 0.70711
-"""cos 45° to five digits, as scikit-image rounds the positions of neighbours: the finer digits
-would decide codes of whole-numbered pictures otherwise."""
+DIAGONAL = 70711
+"""10⁵ cos 45°, as scikit-image rounds the positions of neighbours: the finer digits would decide
+codes of whole-numbered pictures otherwise."""
 
 POINTS = 49
 CROP_CENTRE = (80.0, 120.0)
@@ -67,8 +68,8 @@ def local_binary_patterns(levels: tf.Tensor) -> tf.Tensor:
       "nri_uniform")`; where an interpolated neighbour is exactly as light as the pixel, it counts
       as not darker, whatever rounding there would make of it.
     """
-    # Double precision: the closest that a diagonal neighbour of another level comes is 1e-10.
-    centre = tf.cast(levels[..., 0], tf.float64)
+    # Whole numbers, in hundred-thousandths of a level: exact, in TFLite as here.
+    centre = tf.cast(levels[..., 0], tf.int32)
     around = tf.pad(centre, [[0, 0], [1, 1], [1, 1]])  # beyond the edge it is black
     rows, columns = tf.shape(centre)[1], tf.shape(centre)[2]
 
@@ -78,10 +79,9 @@ def local_binary_patterns(levels: tf.Tensor) -> tf.Tensor:
 
     def diagonal(down: int, right: int) -> tf.Tensor:
         """Difference of the neighbour at 45°, interpolated; exactly 0 where all four agree."""
-        far, near = DIAGONAL, 1.0 - DIAGONAL
-        return far * far * step(down, right) + far * near * (step(down, 0) + step(0, right))
+        return DIAGONAL * step(down, right) + (10**5 - DIAGONAL) * (step(down, 0) + step(0, right))
 
-    # From the right counter-clockwise. (1 - DIAGONAL)² times the pixel's own difference is 0.
+    # From the right counter-clockwise. The pixel's own difference, the fourth corner's, is 0.
     differences = [
         step(0, 1),
         diagonal(-1, 1),
@@ -93,7 +93,7 @@ def local_binary_patterns(levels: tf.Tensor) -> tf.Tensor:
         diagonal(1, 1),
     ]
     patterns = tf.add_n(
-        [tf.cast(d >= 0.0, tf.int32) * (1 << bit) for bit, d in enumerate(differences)]
+        [tf.cast(d >= 0, tf.int32) * (1 << bit) for bit, d in enumerate(differences)]
     )
     return tf.gather(tf.constant(UNIFORM), patterns)
 
@@ -119,7 +119,7 @@ def cell_histograms(codes: tf.Tensor, grid: tuple[int, int]) -> tf.Tensor:
     bins = codes + CODES * tf.constant(cells)
     count = CODES * grid[0] * grid[1]
     flat = tf.reshape(bins, [-1, cells.size])
-    histogram = tf.math.bincount(flat, minlength=count, maxlength=count, axis=-1)
+    histogram = histogram_of(flat, count)
     pixels = np.repeat(np.bincount(cells.ravel(), minlength=grid[0] * grid[1]), CODES)
     return tf.cast(histogram, tf.float32) / tf.constant(pixels, tf.float32)
 

@@ -11,13 +11,27 @@ import tensorflow as tf
 from deepcoder_tf import action_units
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.face_model import POINTS, FaceModel, ModelDescription
+from deepcoder_tf.lite_model import SUFFIX, LiteModel
 
-__all__ = ["DESCRIPTION", "ServingModel", "read_description"]
+__all__ = ["DESCRIPTION", "ServingModel", "load_model", "read_description"]
 
 DESCRIPTION = Path("assets.extra") / "deepcoder.json"
 """Where an exported model says what it is, inside its folder."""
 
 SIGNATURE = "serving_default"
+
+
+def load_model(path: str | Path) -> FaceModel:
+    """The exported model at a path, whatever its kind.
+
+    Args:
+      path: the folder of a version, `savedmodels/NAME/1`, or a `.tflite` file.
+
+    Raises:
+      UserError: no such model, damaged, or not one of ours.
+    """
+    path = Path(path)
+    return LiteModel(path) if path.suffix == SUFFIX and not path.is_dir() else ServingModel(path)
 
 
 def read_description(folder: str | Path) -> ModelDescription:

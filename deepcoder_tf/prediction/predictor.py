@@ -28,7 +28,7 @@ from deepcoder_tf.prediction.inputs import (
     problem_of,
     read_frames,
 )
-from deepcoder_tf.prediction.model import ServingModel
+from deepcoder_tf.prediction.model import load_model
 from deepcoder_tf.prediction.rows import NO_FACE, UNREADABLE, ActionUnit, AUPrediction
 
 __all__ = ["BATCH_SIZE", "PredictedFrame", "Predictor"]
@@ -102,7 +102,7 @@ class Predictor:
         """Loads the model and the face detector.
 
         Args:
-          model: an exported model, `savedmodels/NAME/1`, or one that is there
+          model: an exported model, `savedmodels/NAME/1` or a `.tflite` file, or one that is there
             already, such as one behind a server.
           faces: which of several faces: one of `faces.detection.CHOICES`.
           batch_size: crops in one call of the model, at least 1.
@@ -116,7 +116,7 @@ class Predictor:
         threads = os.cpu_count() or 1 if threads is None else threads
         if batch_size < 1 or threads < 1:
             raise ValueError(f"batch_size {batch_size} and threads {threads} must be at least 1")
-        self.model = model if isinstance(model, FaceModel) else ServingModel(model)
+        self.model = model if isinstance(model, FaceModel) else load_model(model)
         self.batch_size = batch_size
         self.threads = threads
         first = FaceAligner(choice=faces, landmarks=landmarks)

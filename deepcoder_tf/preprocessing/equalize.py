@@ -5,6 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 from check_shapes import check_shapes
 
+from deepcoder_tf.numerics import histogram_of
+
 __all__ = ["equalize_histogram"]
 
 LEVELS = 256
@@ -35,7 +37,7 @@ def equalize_histogram(crops: tf.Tensor) -> tf.Tensor:
         )
     shape = tf.shape(crops)
     levels = tf.cast(tf.reshape(crops, [shape[0], shape[1] * shape[2]]), tf.int32)
-    histogram = tf.math.bincount(levels, minlength=LEVELS, maxlength=LEVELS, axis=-1)
+    histogram = histogram_of(levels, LEVELS)
     tables = tf.reshape(equalizing_tables(histogram), [-1])
     # One flat gather: picture b's table begins at 256 b (measured faster than batch_dims=1).
     offsets = LEVELS * tf.range(shape[0])[:, tf.newaxis]

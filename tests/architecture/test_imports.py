@@ -25,7 +25,7 @@ STAIRS: tuple[frozenset[str], ...] = tuple(
         "coders",
         "layers gp likelihoods",
         "preprocessing faces",
-        "face_model numerics config types errors action_units expressions levels files",
+        "face_model lite_model numerics config types errors action_units expressions levels files",
     )
 )
 """Rooms from the top of the stairs down; a module directly in the package is a room of its own."""
@@ -38,6 +38,7 @@ TF_FREE = tuple(
         "synthesis",
         "faces",
         "face_model",
+        "lite_model",
         "config",
         "types",
         "errors",
