@@ -144,7 +144,7 @@ class RemoteModel(FaceModel):
         """The description, from the model itself."""
         for wanted in (CROPS, DESCRIBE):
             if wanted not in signatures:
-                names = ", ".join(sorted(signatures))
+                names = ", ".join(sorted(name for name in signatures if name[:2] != "__"))
                 reason = f"signature {wanted} is not among {names}"
                 error = ServerError(Status.FAILED_PRECONDITION, reason)
                 raise UserError(self._explain(error, wanted))

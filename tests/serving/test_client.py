@@ -114,19 +114,20 @@ def test_rest_without_pictures_sends_numbers(adapter, exports, tmp_path):
 # A server that goes away --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_killed_server_loses_no_row_and_the_same_command_goes_on(
-    models_config, exports, video, tmp_path, capsys, monkeypatch, form
+    adapter, models_config, exports, video, tmp_path, capsys, monkeypatch, form
 ):
     wanted = predicted(exports / "deepcoder" / "2", tmp_path / "local.csv", "--batch_size=2", video)
-    adapter = Adapter(f"--model_config_file={models_config}")
-    server = address(adapter, form)
+    doomed = Adapter(f"--model_config_file={models_config}")
+    server = address(doomed, form)
     answer, answered = RemoteModel.answer, 0
 
     def killing(self, faces):
         nonlocal answered
         if answered == 3:
-            adapter.kill()
+            doomed.kill()
         answered += 1
         return answer(self, faces)
 
@@ -144,15 +145,12 @@ def test_a_killed_server_loses_no_row_and_the_same_command_goes_on(
     assert partial.count(b"\n") == 7 and wanted.startswith(partial)
     # Another port: where the server is does not matter, what it serves does.
     monkeypatch.setattr(RemoteModel, "answer", answer)
-    again = Adapter(f"--model_config_file={models_config}")
-    try:
-        assert command(f"--server={address(again, form)}", *arguments) == 0
-    finally:
-        again.kill()
+    assert command(f"--server={address(adapter, form)}", *arguments) == 0
     assert output.read_bytes() == wanted
     assert not list(tmp_path.glob("out.csv.*"))
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_is_not_noticed(models_config, exports, photo, tmp_path):
     """Requests wait for a server that is being started again."""
     first = Adapter(f"--model_config_file={models_config}")
@@ -306,8 +304,7 @@ def test_the_port_of_the_other_protocol(adapter, photo, tmp_path, capsys, monkey
         assert sum(line.startswith("error: ") for line in lines) == 1
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_an_export_without_the_signature(exports, form, tmp_path, description):
+def test_an_export_without_the_signature(exports, tmp_path):
     """An older export, and a model of somebody else."""
     import tensorflow as tf
 
@@ -329,24 +326,29 @@ def test_an_export_without_the_signature(exports, form, tmp_path, description):
     )
     adapter = Adapter(f"--model_config_file={config}")
     try:
-        server = address(adapter, form)
-        with pytest.raises(
-            UserError, match=r"old has no signature describe .*; give --model_card="
-        ):
-            RemoteModel(server, "old")
-        with pytest.raises(UserError, match=r"other has no signature serving_default .*; export"):
-            RemoteModel(server, "other")
-        card = exports / "deepcoder" / "1" / CARD
-        model = RemoteModel(server, "other", model_card=card)
-        wanted = "from_jpeg" if form == "rest" else "serving_default"
-        with pytest.raises(UserError, match=f"other has no signature {wanted}"):
-            model.probabilities(crops(1), 1)
-        if form == "grpc":
-            assert (
-                RemoteModel(server, "old", model_card=card).probabilities(crops(1), 1) == 0
-            ).all()
+        for form in FORMS:
+            check_missing_signatures(address(adapter, form), form, exports / "deepcoder/1" / CARD)
     finally:
         adapter.kill()
+
+
+def check_missing_signatures(server: str, form: str, card: Path) -> None:
+    """Each is named, with what to do."""
+    with pytest.raises(
+        UserError, match=r"old version 1 has no signature describe .*; give --model_card="
+    ):
+        RemoteModel(server, "old")
+    with pytest.raises(
+        UserError, match=r"other version 1 has no signature serving_default .*; export"
+    ):
+        RemoteModel(server, "other")
+    model = RemoteModel(server, "other", model_card=card)
+    wanted = "from_jpeg" if form == "rest" else "serving_default"
+    with pytest.raises(UserError, match=f"other has no signature {wanted}"):
+        model.probabilities(crops(1), 1)
+    if form == "grpc":
+        old = RemoteModel(server, "old", model_card=card)
+        assert (old.probabilities(crops(1), 1) == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -371,6 +373,7 @@ def test_wrong_flags_are_exit_code_2(photo, tmp_path, wrong, capsys):
 # Rolling forward and back -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_labels_move_while_clients_ask(exports, tmp_path):
     """The steps of deploy/README.md, on a server that has only version 1 at first."""
     from google.protobuf import text_format
