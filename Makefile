@@ -1,7 +1,7 @@
 # make demo   makes .venv, installs, and runs the main job on synthetic faces
 # make test   makes .venv, installs, and runs lint, types and tests
 # make check  lint, types and tests in an existing .venv
-# make bench  records speed and memory in benchmarks/results (about twelve minutes)
+# make bench  records speed and memory in benchmarks/results (about fifteen minutes)
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,8 +33,12 @@ $(VENV)/.installed-test: setup.py | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $(VENV)/.installed $@
 
-bench: $(VENV)/.installed
-	for name in vcae_step gp_step sparse_step gp_exact synthesis prepare predict; do \
+$(VENV)/.installed-lite: setup.py | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[lite]"
+	touch $(VENV)/.installed $@
+
+bench: $(VENV)/.installed-lite
+	for name in vcae_step gp_step sparse_step gp_exact synthesis prepare predict tflite; do \
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.partial && \
 	  mv benchmarks/results/$$name.partial benchmarks/results/$$name.json || exit 1; \
 	done

@@ -57,7 +57,7 @@ def test_every_option_is_documented_and_bounded(field):
         assert meta["choices"] or meta["low"] is not None
 
 
-@pytest.mark.parametrize("name", ["paper", "small"])
+@pytest.mark.parametrize("name", ["paper", "small", "mobile"])
 def test_presets_build_and_their_ends_are_allowed(name):
     config = preset(name)
     assert config.stack[0].kind == "conv" and config.stack[-1].kind == "gp"

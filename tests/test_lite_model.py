@@ -173,8 +173,10 @@ def test_a_graph_without_the_signature(tmp_path):
         load_model(path)
 
 
-def test_variants_are_what_the_command_offers():
+def test_the_command_offers_the_variants(capsys):
     from deepcoder_tf.cli import export
 
-    assert export.FLAGS.find_module_defining_flag("tflite") is not None
-    assert lite_model.VARIANTS == ("float32", "float16", "int8")
+    arguments = ["deepcoder-export", "--model_dir=a", "--output_dir=b"]
+    assert export.main([*arguments, "--tflite=float32,int4"]) == 2
+    assert "choose some of float32,float16,int8" in capsys.readouterr().err
+    assert export.main([*arguments, f"--tflite={','.join(lite_model.VARIANTS)}"]) == 1  # no run

@@ -1,6 +1,7 @@
 """deepcoder-export: writes a trained model as a versioned SavedModel.
 
     deepcoder-export --model_dir=RUN --output_dir=savedmodels/NAME
+    deepcoder-export ... --tflite=float32,float16,int8 --data_dir=PREPARED
 
 The result is checked against the model in memory before it appears under its name.
 """

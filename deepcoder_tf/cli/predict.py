@@ -28,7 +28,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "model",
     None,
-    "exported model: the folder of one version, savedmodels/NAME/1",
+    "exported model: the folder of one version, savedmodels/NAME/1, or a .tflite file",
     flag_values=FLAGS,
 )
 define_run(FLAGS)

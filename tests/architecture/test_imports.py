@@ -33,20 +33,18 @@ STAIRS: tuple[frozenset[str], ...] = tuple(
 GROUND = len(STAIRS) - 1
 """The plain modules at the bottom may use one another as long as they form no circle."""
 
-TF_FREE = tuple(
-    [
-        "synthesis",
-        "faces",
-        "face_model",
-        "lite_model",
-        "config",
-        "types",
-        "errors",
-        "action_units",
-        "expressions",
-        "levels",
-        "files",
-    ]
+TF_FREE = (
+    "synthesis",
+    "faces",
+    "face_model",
+    "lite_model",
+    "config",
+    "types",
+    "errors",
+    "action_units",
+    "expressions",
+    "levels",
+    "files",
 )
 """Rooms that must load without TensorFlow, which takes seconds."""
 
