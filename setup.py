@@ -62,6 +62,10 @@ setup(
         'embreex>=4.4.0; platform_machine in "x86_64 AMD64"',
     ],
     extras_require={
+        "lite": [
+            "ai-edge-litert>=2.3",
+            "ai-edge-quantizer>=0.10",
+        ],
         "kserve": ["kserve>=0.21"],
         "sign": ["model-signing>=1.1.1", "pyopenssl>=24.0"],
         "test": [
