@@ -35,7 +35,7 @@ def quantised(
       The other graph.
 
     Raises:
-      UserError: ai-edge-quantizer is not installed, or the graph has no network.
+      UserError: ai-edge-quantizer is not installed.
     """
     try:
         from ai_edge_quantizer import quantizer

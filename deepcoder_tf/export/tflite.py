@@ -183,11 +183,14 @@ def convert(graph: LiteGraph, variant: str, examples: Examples | None = None) ->
       The content of a file, without a description.
 
     Raises:
-      UserError: TFLite cannot take it, or the result is too small to hold the weights.
+      UserError: TFLite cannot take it, the result is too small to hold the weights, or there is
+        nothing to quantise.
     """
     content = converted(graph, halves=variant == "float16")
     if variant == "int8":
         assert examples is not None  # `write_variants` has seen to it
+        if "CONV_2D" not in operations(content):
+            raise UserError("this system has no convolutions for int8; leave int8 out")
         faces = examples.representative
         rows = range(len(faces.crops))
         content = quantised(content, SIGNATURE, (faces.inputs(row) for row in rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -40,9 +41,15 @@ def examples(landmarks: bool = False) -> Examples:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    """A small 2DC, trained for a moment."""
-    return trained("2dc-sparse", tmp_path_factory.mktemp("run"))
+def systems(tmp_path_factory):
+    """The system of a row, each trained once for a moment."""
+    return functools.cache(lambda row: trained(row, tmp_path_factory.mktemp("run")))
+
+
+@pytest.fixture(scope="module")
+def stack(systems):
+    """A small 2DC."""
+    return systems("2dc-sparse")
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +61,8 @@ def folder(stack, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_every_system_gives_its_own_numbers(row, tmp_path):
-    model = trained(row, tmp_path / "run")
+def test_every_system_gives_its_own_numbers(row, systems, tmp_path):
+    model = systems(row)
     (written,) = write_variants(model, CARD, tmp_path / "tflite", ("float32",))
     assert written.difference is not None and written.difference <= 1e-5
     lite = LiteModel(written.path)
@@ -123,9 +130,9 @@ def test_the_equalisation_is_exact(stack, folder):
 
 
 @pytest.mark.parametrize("row", ["2dc-sparse", "cnn"])
-def test_int8_quantises_the_network_alone(row, tmp_path):
+def test_int8_quantises_the_network_alone(row, systems, tmp_path):
     pytest.importorskip("ai_edge_quantizer", reason="the extra `lite` is not installed")
-    model = trained(row, tmp_path / "run")
+    model = systems(row)
     written = write_variants(model, CARD, tmp_path / "t", ("float32", "int8"), examples())
     exact, eight = (variant.cost for variant in written)
     assert exact is not None and eight is not None
@@ -162,10 +169,12 @@ def weight_types(graph: bytes) -> dict[str, set[str]]:
     return found
 
 
-def test_int8_needs_prepared_frames_and_something_to_quantise(stack, tmp_path):
+def test_int8_needs_prepared_frames_and_something_to_quantise(stack, systems, tmp_path):
     with pytest.raises(UserError, match=r"--tflite=int8 .* give --data_dir, or leave int8 out"):
         write_variants(stack, CARD, tmp_path / "t", ("float32", "int8"))
     assert not (tmp_path / "t").exists()
+    with pytest.raises(UserError, match="no convolutions for int8; leave int8 out"):
+        write_variants(systems("mlr-lbp"), CARD, tmp_path / "t", ("int8",), examples(True))
 
 
 @pytest.mark.parametrize(
