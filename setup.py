@@ -16,6 +16,7 @@ COMMANDS = (
     "client",
     "benchmark",
     "report",
+    "import_facenet",
 )
 
 setup(
@@ -82,7 +83,10 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": [f"deepcoder-{name} = deepcoder_tf.cli.{name}:main" for name in COMMANDS]
+        "console_scripts": [
+            f"deepcoder-{name.replace('_', '-')} = deepcoder_tf.cli.{name}:main"
+            for name in COMMANDS
+        ]
     },
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from deepcoder_tf.experiment.benchmarking import benchmark
     from deepcoder_tf.experiment.evaluating import evaluate
     from deepcoder_tf.experiment.exporting import export
+    from deepcoder_tf.experiment.importing import import_facenet
     from deepcoder_tf.experiment.reporting import report
     from deepcoder_tf.experiment.running import train
     from deepcoder_tf.experiment.tabulating import tabulate
 
-__all__ = ["benchmark", "evaluate", "export", "report", "tabulate", "train"]
+__all__ = ["benchmark", "evaluate", "export", "import_facenet", "report", "tabulate", "train"]
 
 HOMES = {
     "benchmark": "benchmarking",
     "evaluate": "evaluating",
     "export": "exporting",
+    "import_facenet": "importing",
     "report": "reporting",
     "tabulate": "tabulating",
     "train": "running",

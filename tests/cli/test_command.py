@@ -20,6 +20,7 @@ COMMANDS = (
     "demo",
     "evaluate",
     "export",
+    "import_facenet",
     "predict",
     "prepare",
     "report",
@@ -31,6 +32,7 @@ REQUIRED = {
     "benchmark": ("output_dir",),
     "evaluate": ("model_dir", "data_dir", "output_dir"),
     "export": ("model_dir", "output_dir"),
+    "import_facenet": ("input", "output"),
     "predict": ("model", "output"),
     "report": ("bench_dir",),
     "train": ("data_dir", "model_dir"),
@@ -163,7 +165,7 @@ def test_each_command_explains_itself(name, capsys):
     module = importlib.import_module(f"deepcoder_tf.cli.{name}")
     assert main_of(name)([name, "--help"]) == 0
     told = capsys.readouterr().out
-    assert f"deepcoder-{name}" in told
+    assert f"deepcoder-{name.replace('_', '-')}" in told
     for flag in module.FLAGS:
         if flag not in ("flagfile", "undefok"):
             assert f"{flag}" in told

@@ -26,17 +26,26 @@ from deepcoder_tf.coders.label_head import LabelHead
 from deepcoder_tf.coders.latent_gp import LatentGP
 from deepcoder_tf.config import Config
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
+from deepcoder_tf.layers.inception_resnet import (
+    ConvBatchNorm,
+    DenseBatchNorm,
+    InceptionBlock,
+    ResidualBlock,
+    Unit,
+)
 from deepcoder_tf.models.coder_head import CoderHead
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.facs_network import FACSNetwork, facs_trunk
 from deepcoder_tf.models.feature_system import FeatureSystem
 from deepcoder_tf.models.gp_regression import GPHead
+from deepcoder_tf.models.inception_resnet_v1 import InceptionResNetV1
 from deepcoder_tf.models.lbp_landmarks import LBPLandmarks
 from deepcoder_tf.models.linear import MLRHead, SORHead
 from deepcoder_tf.models.network import Network
 from deepcoder_tf.models.rank_head import RankHead
 from deepcoder_tf.models.registry import build_system
 from deepcoder_tf.models.regression import standardisation
+from deepcoder_tf.models.trunks import ApplicationTrunk, FaceNetTrunk
 from deepcoder_tf.models.vae_dgp import VAEDGP
 from deepcoder_tf.models.vgg16 import VGG16Network
 from deepcoder_tf.training.checkpoints import Checkpoints
@@ -257,6 +266,71 @@ def no_loss(layer: keras.layers.Layer) -> tf.Tensor:
     """Of what has no trainable weight."""
     return tf.zeros(())
 
+
+# Inception-ResNet-V1 ------------------------------------------------------------------------------
+
+PICTURES = normal(BATCH, 6, 5, 4, seed=8)
+COLOUR = np.tanh(normal(BATCH, 75, 75, 3, seed=9))
+TINY_NET = {"width": 1 / 16, "repeats": (1, 1, 1), "embedding": 4}
+UNITS = [
+    [Unit("Conv2d_0a_1x1", 3, (1, 1)), Unit("Conv2d_0b_1x3", 4, (1, 3))],
+    [Unit("Conv2d_1a_3x3", 5, (3, 3), 2)],
+]
+
+
+def batch_norm(unit: str, *kernel: int) -> tuple[dict, dict]:
+    """Trainable and constant weights of a unit."""
+    n = kernel[-1:]
+    names = [f"{unit}/BatchNorm/{which}" for which in ("moving_mean", "moving_variance")]
+    return {f"{unit}/kernel": kernel, f"{unit}/BatchNorm/beta": n}, dict.fromkeys(names, n)
+
+
+def features(layer: keras.layers.Layer, x: tf.Tensor) -> Outputs:
+    """Of a layer with one input and one output."""
+    return {"z": layer(x)}
+
+
+def features_loss(x: np.ndarray) -> Callable[[Any], tf.Tensor]:
+    """Depends on all features alike, and on no one's being positive."""
+    return lambda layer: tf.reduce_sum((layer(tf.constant(x)) - 0.5) ** 2)
+
+
+def net_weights(net: InceptionResNetV1) -> dict[str, tuple[int, ...]]:
+    """By name; tests/models holds their number against the published one."""
+    return {name: tuple(w.shape) for name, w in net.weights_by_name().items()}
+
+
+def tiny_net(folded: bool) -> InceptionResNetV1:
+    """One block of each kind, lifted above the ReLU's zero."""
+    net = InceptionResNetV1(folded=folded, **TINY_NET)
+    net.build(None)
+    return lifted(net)
+
+
+def lifted(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """With positive offsets, so that no ReLU of so few is dead."""
+    for w in layer.weights:
+        if w.name in ("beta", "bias"):
+            w.assign(np.ones(w.shape))
+    return layer
+
+
+def facenet_trunk() -> FaceNetTrunk:
+    """Constant up to Mixed_6a."""
+    options = {"width": 1 / 16, "repeats": [1, 1, 1]}
+    trunk = FaceNetTrunk(frozen="Mixed_6a", options=options)
+    trunk.build(None)
+    return lifted(trunk)
+
+
+def application_trunk() -> ApplicationTrunk:
+    """VGG16 up to its fourth convolution, of which two are constant."""
+    return ApplicationTrunk("vgg16", "block2_conv2", "block1_pool")
+
+
+NET = {folded: net_weights(tiny_net(folded)) for folded in (False, True)}
+TRUNK_NET = {f"net/{k}": v for k, v in NET[True].items() if not k.startswith("Bottleneck")}
+LOWER = ("net/Conv2d", "net/block35", "net/Mixed_6a")
 
 GP_HEAD = {
     "centre": (3,),
@@ -680,6 +754,77 @@ CASES = {
             "head/variance": (2,),
         },
     ),
+    "ConvBatchNorm": Case(
+        make=lambda: lifted(built(ConvBatchNorm(3, (3, 2)), 6, 5, 4)),
+        inputs={"x": PICTURES},
+        predict=features,
+        loss=features_loss(PICTURES),
+        trainable={"kernel": (3, 2, 4, 3), "BatchNorm/beta": (3,)},
+        constant={"BatchNorm/moving_mean": (3,), "BatchNorm/moving_variance": (3,)},
+    ),
+    "ConvBatchNorm-folded": Case(
+        make=lambda: lifted(built(ConvBatchNorm(3, (3, 2), 2, "valid", folded=True), 6, 5, 4)),
+        inputs={"x": PICTURES},
+        predict=features,
+        loss=features_loss(PICTURES),
+        trainable={"kernel": (3, 2, 4, 3), "bias": (3,)},
+        constant={},
+    ),
+    "DenseBatchNorm": Case(
+        make=lambda: built(DenseBatchNorm(4, relu=False), 3),
+        inputs={"x": FEATURES[:BATCH]},
+        predict=features,
+        loss=features_loss(FEATURES[:BATCH]),
+        trainable={"kernel": (3, 4), "BatchNorm/beta": (4,)},
+        constant={"BatchNorm/moving_mean": (4,), "BatchNorm/moving_variance": (4,)},
+    ),
+    "InceptionBlock": Case(
+        make=lambda: lifted(built(InceptionBlock(UNITS[1:], pool=True), None, None, 4)),
+        inputs={"x": PICTURES},
+        predict=features,
+        loss=features_loss(PICTURES),
+        trainable=batch_norm("Branch_0/Conv2d_1a_3x3", 3, 3, 4, 5)[0],
+        constant=batch_norm("Branch_0/Conv2d_1a_3x3", 3, 3, 4, 5)[1],
+    ),
+    "ResidualBlock": Case(
+        make=lambda: lifted(built(ResidualBlock(UNITS[:1], 0.17, folded=True), None, None, 4)),
+        inputs={"x": PICTURES},
+        predict=features,
+        loss=features_loss(PICTURES),
+        trainable={
+            "Branch_0/Conv2d_0a_1x1/kernel": (1, 1, 4, 3),
+            "Branch_0/Conv2d_0a_1x1/bias": (3,),
+            "Branch_0/Conv2d_0b_1x3/kernel": (1, 3, 3, 4),
+            "Branch_0/Conv2d_0b_1x3/bias": (4,),
+            "Conv2d_1x1/kernel": (1, 1, 4, 4),
+            "Conv2d_1x1/bias": (4,),
+        },
+        constant={},
+    ),
+    "InceptionResNetV1": Case(
+        make=lambda: tiny_net(folded=False),
+        inputs={"x": COLOUR},
+        predict=features,
+        loss=features_loss(COLOUR),
+        trainable={k: v for k, v in NET[False].items() if "moving" not in k},
+        constant={k: v for k, v in NET[False].items() if "moving" in k},
+    ),
+    "FaceNetTrunk": Case(
+        make=facenet_trunk,
+        inputs={"x": COLOUR},
+        predict=features,
+        loss=features_loss(COLOUR),
+        trainable={k: v for k, v in TRUNK_NET.items() if not k.startswith(LOWER)},
+        constant={k: v for k, v in TRUNK_NET.items() if k.startswith(LOWER)},
+    ),
+    "ApplicationTrunk": Case(
+        make=application_trunk,
+        inputs={"x": COLOUR[:, :32, :32]},
+        predict=features,
+        loss=lambda trunk: 1e-6 * features_loss(COLOUR[:, :32, :32])(trunk),
+        trainable={k: v for k, v in vgg16_convolutions().items() if k.startswith("block2")},
+        constant={k: v for k, v in vgg16_convolutions().items() if k.startswith("block1")},
+    ),
     "DeepCoder": Case(
         make=deep_coder,
         inputs={"crops": random_crops(BATCH)},
@@ -755,6 +900,12 @@ def input_shape_of(layer: keras.layers.Layer) -> tuple[int, ...]:
         GPHead: (3,),
         CoderHead: (4,),
         UpsampleConv2D: (4, 6, 2),
+        ConvBatchNorm: (6, 5, 4),
+        DenseBatchNorm: (3,),
+        InceptionBlock: (None, None, 4),
+        ResidualBlock: (None, None, 4),
+        InceptionResNetV1: (None, None, 3),
+        FaceNetTrunk: (None, None, 3),
     }
     return shapes.get(type(layer), ())
 
