@@ -263,6 +263,12 @@ class Config:
         low=0,
         high=1000,
     )
+    gp_head_codes: str = option(
+        "left_out",
+        "codes that --gp_head_steps solve for: as the GP makes them of its own frames, or without "
+        "the frames of the same subject, as for people whom it never saw",
+        choices=("own", "left_out"),
+    )
     gp_head_prior: float = option(
         10.0, "standard deviation of the prior of an ordinal weight of the GP coder", low=1e-3
     )

@@ -83,12 +83,16 @@ class Coder(keras.layers.Layer, abc.ABC):
     def refresh(self) -> None:
         """Recomputes what prediction needs after an epoch; nothing for parametric coders."""
 
-    def fit_labels(self, z_in: Gaussian, labels: np.ndarray) -> None:
+    def fit_labels(
+        self, z_in: Gaussian, labels: np.ndarray, subjects: np.ndarray, own: np.ndarray
+    ) -> None:
         """Solves for the label head alone after `refresh`; nothing for parametric coders.
 
         Args:
           z_in: q(Z_{n-1}) at the rows that the coder trains on, in order, `[N, D_{n-1}]` arrays.
           labels: `[N, Q]`, -1 where missing.
+          subjects: `[N]`, who is seen.
+          own: positions among these rows of the coder's own points, those of `observe`.
         """
 
     def penalty(self) -> tf.Tensor:

@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike
 
 from deepcoder_tf.action_units import LEVELS, MISSING
 from deepcoder_tf.coders.coder import Coder
-from deepcoder_tf.gp.kernels import check_alive, kernel_matrix, median_lengthscale
+from deepcoder_tf.gp.kernels import (
+    check_alive,
+    data_kernel_matrix,
+    kernel_matrix,
+    median_lengthscale,
+)
+from deepcoder_tf.gp.left_out import predict_from_others
 from deepcoder_tf.gp.posterior import FrozenPosterior, predict
 from deepcoder_tf.likelihoods.ordinal import (
     cutpoints,
@@ -70,6 +76,8 @@ class GPCoder(Coder):
         are; 0: they only move with everything else, as in the paper.
       head_prior: standard deviation of the prior of a weight of W about 0, or with `init=labels`
         about the weights that read each action unit off its own dimension.
+      head_codes: codes that the head is solved for: `own`, as the coder makes them of its frames,
+        or `left_out`, as it would make them of people whom it never saw.
       seed: of the initial values.
     """
 
@@ -86,6 +94,7 @@ class GPCoder(Coder):
         tie_variance: str = "loo_calibrated",
         head_steps: int = 0,
         head_prior: float = 10.0,
+        head_codes: str = "own",
         seed: int = 0,
         **kwargs,
     ) -> None:
@@ -102,6 +111,7 @@ class GPCoder(Coder):
         self.tie_variance = tie_variance
         self.head_steps = head_steps
         self.head_prior = head_prior
+        self.head_codes = head_codes
         self.seed = seed
 
     def build(self, input_shape=None) -> None:
@@ -194,10 +204,15 @@ class GPCoder(Coder):
         """The prior that keeps W finite on separable data."""
         return -weight_prior(self.W - tf.convert_to_tensor(self.W_centre), self.head_prior)
 
-    def fit_labels(self, z_in: Gaussian, labels: np.ndarray) -> None:
+    def fit_labels(
+        self, z_in: Gaussian, labels: np.ndarray, subjects: np.ndarray, own: np.ndarray
+    ) -> None:
         """Solves for W and γ with the codes as they are; see `Coder`.
 
-        The codes want few and small steps, or they overfit through M; the head wants many.
+        The codes want few and small steps, or they overfit through M; the head wants many. It has
+        to learn how far codes of people can be trusted who were never seen: with
+        `head_codes=left_out` it sees each frame's code as the points of the other subjects predict
+        it. Where all points are of one subject there is nobody to leave out.
         """
         if not self.head_steps:
             return
@@ -207,7 +222,10 @@ class GPCoder(Coder):
         spread = np.linspace(0, len(labelled) - 1, min(HEAD_FRAMES, len(labelled)))
         rows = labelled[spread.astype(np.int64)].astype(np.int32)
         z = tf.constant(np.asarray(z_in.mean[rows], np.float64))
-        q = self.encode_train(z, tf.constant(rows))
+        if self.head_codes == "left_out" and len(np.unique(subjects[own])) > 1:
+            q = self.encode_left_out(z, subjects[rows], subjects[own])
+        else:
+            q = self.encode_train(z, tf.constant(rows))
         start = OrdinalHead(*map(tf.convert_to_tensor, (self.W, self.raw_first, self.raw_gaps)))
         head = fit_ordinal_head(
             start,
@@ -221,6 +239,23 @@ class GPCoder(Coder):
         self.W.assign(head.W)
         self.raw_first.assign(head.raw_first)
         self.raw_gaps.assign(head.raw_gaps)
+
+    def encode_left_out(self, z: tf.Tensor, subjects: np.ndarray, own: np.ndarray) -> Gaussian:
+        """q(Z1|Z0) of frames `[B, D0]` float64 from the points of other subjects than their own."""
+        x = (z - self.offset) / self.scale
+        amplitude, lengthscales, noise = self.encoder
+        k = data_kernel_matrix(amplitude, lengthscales, x, tf.convert_to_tensor(self.Z0))
+        P = tf.matmul(self.L0_inv, self.L0_inv, transpose_a=True)
+        mean, explained = predict_from_others(k.numpy(), P.numpy(), self.M.numpy(), subjects, own)
+        var = tf.constant(explained)
+        return Gaussian(
+            tf.constant(mean), (amplitude + noise - var)[:, tf.newaxis] + self.code_variance
+        )
+
+    @property
+    @abc.abstractmethod
+    def code_variance(self) -> tf.Tensor:
+        """Variance `[D1]` of a code beyond that of the GP encoder."""
 
     def level_probabilities(self, q: Gaussian) -> tf.Tensor:
         """p(y = s) with Z1 integrated out in closed form, `[B, Q, L]`."""
@@ -325,6 +360,7 @@ class GPCoder(Coder):
             "tie_variance": self.tie_variance,
             "head_steps": self.head_steps,
             "head_prior": self.head_prior,
+            "head_codes": self.head_codes,
             "seed": self.seed,
         }
 

@@ -86,6 +86,11 @@ class SparseVOGPAE(GPCoder):
         return positive(tf.convert_to_tensor(self.raw_s))
 
     @property
+    def code_variance(self) -> tf.Tensor:
+        """`s`."""
+        return self.s
+
+    @property
     def Lambda(self) -> tf.Tensor:
         """Λ `[m_d, m_d]`, lower triangular with a positive diagonal."""
         return triangular().forward(tf.convert_to_tensor(self.raw_Lambda))

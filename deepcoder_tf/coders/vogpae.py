@@ -103,6 +103,11 @@ class VOGPAE(GPCoder):
         mean, var = loo(C0, tf.gather(tf.convert_to_tensor(self.M), index))
         return Gaussian(mean, tf.gather(self.S, index) + var[:, tf.newaxis])
 
+    @property
+    def code_variance(self) -> tf.Tensor:
+        """Mean of S over the coder's frames."""
+        return tf.reduce_mean(self.S, axis=0)
+
     # Caches and prediction ----------------------------------------------------------------------
 
     def refresh(self) -> None:

@@ -44,6 +44,7 @@ def build_gp_coder(
         "tie_variance": config.tie_variance,
         "head_steps": config.gp_head_steps,
         "head_prior": config.gp_head_prior,
+        "head_codes": config.gp_head_codes,
         "seed": config.seed,
         "name": name,
     }

@@ -80,7 +80,8 @@ class CoderOnFeatures(FeatureTrainer):
         means = epoch_means(results, self.step.update, config.system, iteration, SKIPS_ALLOWED)
         try:
             coder.refresh()
-            coder.fit_labels(z_in, parts["labels"])
+            own = self.subset if coder.max_points is None else np.arange(len(self.subset))
+            coder.fit_labels(z_in, parts["labels"], self.subjects[self.trained], own)
         except ValueError as error:
             raise UserError(f"{config.system}, iteration {iteration}: {error}") from error
         return {f"{config.system}/{name}": value for name, value in means.items()}

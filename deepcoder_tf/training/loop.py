@@ -137,7 +137,7 @@ class Algorithm1(Trainer):
         try:
             coder.refresh()
             if n > 0:
-                coder.fit_labels(z_in, labels)
+                coder.fit_labels(z_in, labels, self.frames.subjects[rows], np.flatnonzero(own))
         except ValueError as error:
             raise UserError(
                 f"coder {n} ({self.config.stack[n].kind}), iteration {iteration}: {error}"
