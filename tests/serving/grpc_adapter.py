@@ -27,7 +27,15 @@ from tensorflow_serving.apis import (
 )
 
 from tests.serving import rest_adapter
-from tests.serving.servables import Code, RefusedError, Servables, read_config, read_most, refuse
+from tests.serving.servables import (
+    Code,
+    RefusedError,
+    Servables,
+    as_constant,
+    read_config,
+    read_most,
+    refuse,
+)
 
 
 def kept(method):
@@ -51,13 +59,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     @kept
     def Predict(self, request: Any) -> Any:
         """Runs a signature."""
-        try:
-            inputs = {
-                name: tf.constant(tf.make_ndarray(tensor), tf.dtypes.as_dtype(tensor.dtype))
-                for name, tensor in request.inputs.items()
-            }
-        except (TypeError, ValueError) as error:
-            refuse(Code.INVALID_ARGUMENT, f"tensor parsing error: {error}")
+        inputs = {name: as_constant(tensor) for name, tensor in request.inputs.items()}
         version, outputs = self.servables.predict(request.model_spec, inputs)
         response = predict_pb2.PredictResponse()
         response.model_spec.CopyFrom(request.model_spec)
@@ -114,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model_config_file", type=Path, required=True)
     parser.add_argument("--batching_parameters_file", type=Path)
+    parser.add_argument("--enable_model_warmup", choices=["true", "false"], default="true")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--rest_api_port", type=int, default=0)
     flags = parser.parse_args()
@@ -122,7 +125,7 @@ def main() -> None:
         if flags.batching_parameters_file is None
         else read_most(flags.batching_parameters_file)
     )
-    servables = Servables(most)
+    servables = Servables(most, flags.enable_model_warmup == "true")
     servables.configure(read_config(flags.model_config_file))
     # As many calls at once as cores would starve the rest of a small machine.
     server = grpc.server(

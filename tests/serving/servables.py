@@ -16,7 +16,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
-from tensorflow_serving.apis import model_pb2
+from tensorflow_serving.apis import model_pb2, prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 Code = grpc.StatusCode
@@ -48,6 +48,21 @@ class Servable:
             document.meta_graphs[0].signature_def
         )
 
+    def warm_up(self, folder: Path) -> None:
+        """Replays the requests that came with the export.
+
+        TensorFlow prepares a graph at its first call, for seconds; many first calls at once would
+        each do so, one after the other.
+        """
+        records = folder / "assets.extra" / "tf_serving_warmup_requests"
+        if not records.exists():
+            return
+        for record in tf.data.TFRecordDataset(str(records)):
+            log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+            request = log.predict_log.request
+            inputs = {name: as_constant(tensor) for name, tensor in request.inputs.items()}
+            self.predict(request.model_spec.signature_name, inputs)
+
     def definition(self, name: str) -> meta_graph_pb2.SignatureDef:
         """A signature that can be called."""
         if name not in self.loaded.signatures:
@@ -73,6 +88,14 @@ class Servable:
             refuse(Code.INVALID_ARGUMENT, str(error))
 
 
+def as_constant(tensor: Any) -> tf.Tensor:
+    """A tensor from its protocol buffer."""
+    try:
+        return tf.constant(tf.make_ndarray(tensor), tf.dtypes.as_dtype(tensor.dtype))
+    except (TypeError, ValueError) as error:
+        refuse(Code.INVALID_ARGUMENT, f"tensor parsing error: {error}")
+
+
 def check_fits(key: str, tensor: tf.Tensor, info: meta_graph_pb2.TensorInfo) -> None:
     """What a session says of a tensor that its placeholder cannot take."""
     if tensor.dtype.as_datatype_enum != info.dtype:
@@ -91,13 +114,15 @@ def check_fits(key: str, tensor: tf.Tensor, info: meta_graph_pb2.TensorInfo) -> 
 class Servables:
     """Every model of a `models.config`, in the versions that its policy asks for."""
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, most: int | None = None, warm: bool = True) -> None:
         """Without models.
 
         Args:
           most: rows in one request, `max_batch_size`; None for no limit but the model's own.
+          warm: replay each version's warm-up requests before it is there.
         """
         self.most = most
+        self.warm = warm
         self.models: dict[str, dict[int, Servable]] = {}
         self.labels: dict[str, dict[str, int]] = {}
 
@@ -111,7 +136,7 @@ class Servables:
                 refuse(Code.NOT_FOUND, f"No versions of servable {entry.name} found under {base}")
             wanted = versions_of(entry.model_version_policy, there)
             known = self.models.get(entry.name, {})
-            models[entry.name] = {v: known.get(v) or Servable(base / str(v)) for v in wanted}
+            models[entry.name] = {v: known.get(v) or self.load(base / str(v)) for v in wanted}
             labels[entry.name] = dict(entry.version_labels)
             for label, version in entry.version_labels.items():
                 if version not in wanted:
@@ -121,6 +146,13 @@ class Servables:
                         f"which is not currently available for inference ({label})",
                     )
         self.models, self.labels = models, labels
+
+    def load(self, folder: Path) -> Servable:
+        """One version, ready to answer."""
+        servable = Servable(folder)
+        if self.warm:
+            servable.warm_up(folder)
+        return servable
 
     def find(self, spec: model_pb2.ModelSpec) -> tuple[int, Servable]:
         """The version that a request means."""

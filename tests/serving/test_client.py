@@ -25,6 +25,9 @@ pytestmark = pytest.mark.skipif(bool(OUTSIDE), reason="kills and misuses its ser
 
 FORMS = ["grpc", "rest"]
 
+COLD = "--enable_model_warmup=false"
+"""For servers that are asked one thing only: preparing every signature takes longer than that."""
+
 
 def command(*arguments: object) -> int:
     return client.main(["deepcoder-client", *map(str, arguments)])
@@ -120,7 +123,7 @@ def test_a_killed_server_loses_no_row_and_the_same_command_goes_on(
     adapter, models_config, exports, video, tmp_path, capsys, monkeypatch, form
 ):
     wanted = predicted(exports / "deepcoder" / "2", tmp_path / "local.csv", "--batch_size=2", video)
-    doomed = Adapter(f"--model_config_file={models_config}")
+    doomed = Adapter(COLD, f"--model_config_file={models_config}")
     server = address(doomed, form)
     answer, answered = RemoteModel.answer, 0
 
@@ -153,7 +156,7 @@ def test_a_killed_server_loses_no_row_and_the_same_command_goes_on(
 @pytest.mark.slow
 def test_a_server_that_comes_back_is_not_noticed(models_config, exports, photo, tmp_path):
     """Requests wait for a server that is being started again."""
-    first = Adapter(f"--model_config_file={models_config}")
+    first = Adapter(COLD, f"--model_config_file={models_config}")
     assert first.server.grpc is not None
     model = RemoteModel(first.server.grpc, "deepcoder", version=2, retries=60)
     wanted = ServingModel(exports / "deepcoder" / "2").probabilities(crops(2), 2)
@@ -163,7 +166,7 @@ def test_a_server_that_comes_back_is_not_noticed(models_config, exports, photo, 
     waiting = threading.Thread(target=lambda: answers.append(model.probabilities(crops(2), 2)))
     waiting.start()
     port = first.server.grpc.rpartition(":")[2]
-    second = Adapter(f"--model_config_file={models_config}", f"--port={port}")
+    second = Adapter(COLD, f"--model_config_file={models_config}", f"--port={port}")
     waiting.join()
     second.kill()
     np.testing.assert_array_equal(answers[0], wanted)
@@ -324,7 +327,7 @@ def test_an_export_without_the_signature(exports, tmp_path):
         )
         + "}"
     )
-    adapter = Adapter(f"--model_config_file={config}")
+    adapter = Adapter(COLD, f"--model_config_file={config}")
     try:
         for form in FORMS:
             check_missing_signatures(address(adapter, form), form, exports / "deepcoder/1" / CARD)
@@ -388,7 +391,7 @@ def test_labels_move_while_clients_ask(exports, tmp_path):
     model.base_path = str(base)
     path = tmp_path / "models.config"
     path.write_text(text_format.MessageToString(config))
-    adapter = Adapter(f"--model_config_file={path}")
+    adapter = Adapter(COLD, f"--model_config_file={path}")
     try:
         server = adapter.server.grpc
         service = model_service_pb2_grpc.ModelServiceStub(grpc.insecure_channel(server))
