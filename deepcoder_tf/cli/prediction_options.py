@@ -9,7 +9,7 @@ from absl import flags
 from deepcoder_tf.faces.detection import CHOICES
 
 if TYPE_CHECKING:
-    from deepcoder_tf.prediction import PredictionSummary
+    from deepcoder_tf.prediction.run import PredictionSummary
 
 __all__ = ["define_run", "report", "run_options"]
 
