@@ -10,7 +10,7 @@ Each step is printed as the command that does it alone, and is not done twice.
 from __future__ import annotations
 
 import json
-import shutil
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
         "--references",
         f"--output_dir={out}",
     )
-    exported = export_once(model, out / "savedmodel")
+    exported = export_once(model, out / "savedmodel", out / "metrics.json")
     photograph, video = examples(out, faces, prepared)
     do(
         predict.main,
@@ -99,7 +99,7 @@ def do(main: Main, name: str, *arguments: str) -> None:
     Raises:
       UserError: it failed; its own message stands above.
     """
-    print(f"\n$ {name} {' '.join(arguments)}", flush=True)
+    print(f"\n$ {shlex.join([name, *arguments])}", flush=True)
     began = time.monotonic()
     code = main([name, *arguments])
     if code:
@@ -107,10 +107,19 @@ def do(main: Main, name: str, *arguments: str) -> None:
     print(f"  {time.monotonic() - began:.0f} s", flush=True)
 
 
-def export_once(model: Path, folder: Path) -> Path:
-    """Version 1 of the demo's model, made anew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    do(export.main, "deepcoder-export", f"--model_dir={model}", f"--output_dir={folder}")
+def export_once(model: Path, folder: Path, metrics: Path) -> Path:
+    """Version 1 of the demo's model."""
+    do(
+        export.main,
+        "deepcoder-export",
+        f"--model_dir={model}",
+        f"--output_dir={folder}",
+        "--version=1",
+        "--overwrite",
+        f"--metrics={metrics}",
+        "--data=synthetic faces of deepcoder-synthesize, in the layout of DISFA",
+        "--licence=Apache-2.0",
+    )
     return folder / "1"
 
 
