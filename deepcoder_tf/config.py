@@ -264,9 +264,10 @@ class Config:
         high=1000,
     )
     gp_head_codes: str = option(
-        "left_out",
+        "own",
         "codes that --gp_head_steps solve for: as the GP makes them of its own frames, or without "
-        "the frames of the same subject, as for people whom it never saw",
+        "the frames of the same subject, as for people whom it never saw (better log-score and "
+        "calibration, lower ICC)",
         choices=("own", "left_out"),
     )
     gp_head_prior: float = option(
