@@ -17,6 +17,7 @@ from deepcoder_tf.errors import UserError
 
 COMMANDS = (
     "benchmark",
+    "client",
     "demo",
     "evaluate",
     "export",
@@ -30,6 +31,7 @@ COMMANDS = (
 )
 REQUIRED = {
     "benchmark": ("output_dir",),
+    "client": ("server", "model_name", "output"),
     "evaluate": ("model_dir", "data_dir", "output_dir"),
     "export": ("model_dir", "output_dir"),
     "import_facenet": ("input", "output"),
@@ -153,9 +155,13 @@ def main_of(name: str):
     return importlib.import_module(f"deepcoder_tf.cli.{name}").main
 
 
+SHARED = {"__init__", "command", "options", "prediction_options"}
+"""Modules of the room that are no command."""
+
+
 def test_every_module_of_the_room_is_a_command_known_to_setup():
     room = Path(command.__file__).parent
-    modules = {path.stem for path in room.glob("*.py")} - {"__init__", "command", "options"}
+    modules = {path.stem for path in room.glob("*.py")} - SHARED
     assert modules == set(COMMANDS)
     setup = (room.parents[1] / "setup.py").read_text(encoding="utf-8")
     assert all(f'"{name}"' in setup for name in COMMANDS)
