@@ -1,4 +1,5 @@
 # make demo   makes .venv, installs, and runs the main job on synthetic faces
+# make parity trains the demo if need be, exports it, and compares every route to its answer
 # make test   makes .venv, installs, and runs lint, types and tests
 # make check  lint, types and tests in an existing .venv
 # make bench  records speed and memory in benchmarks/results (about fifteen minutes)
@@ -7,10 +8,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint bench clean
+.PHONY: demo parity test check lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/deepcoder-demo --output_dir=runs/demo
+
+parity: $(VENV)/.installed-parity
+	test -f runs/demo/metrics.json || $(BIN)/deepcoder-demo --output_dir=runs/demo
+	$(BIN)/deepcoder-export --model_dir=runs/demo/model --output_dir=runs/demo/parity \
+	  --version=1 --overwrite --tflite=float32,float16,int8 --data_dir=runs/demo/prepared
+	$(BIN)/python -m tools.parity --model_dir=runs/demo/model --export=runs/demo/parity/1 \
+	  --json=runs/demo/parity.json
 
 test: $(VENV)/.installed-test check
 
@@ -31,6 +39,10 @@ $(VENV)/.installed: setup.py | $(VENV)/bin/python
 
 $(VENV)/.installed-test: setup.py | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $(VENV)/.installed $@
+
+$(VENV)/.installed-parity: setup.py | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[parity]"
 	touch $(VENV)/.installed $@
 
 $(VENV)/.installed-lite: setup.py | $(VENV)/bin/python

@@ -68,6 +68,15 @@ setup(
             "ai-edge-quantizer>=0.10",
         ],
         "kserve": ["kserve>=0.21"],
+        "parity": [
+            "ai-edge-litert>=2.3",
+            "ai-edge-quantizer>=0.10",
+            "kserve>=0.21",
+            "onnx>=1.19",
+            "onnxruntime>=1.23",
+            "openvino>=2026.2",
+            "tf2onnx>=1.17",
+        ],
         "sign": ["model-signing>=1.1.1", "pyopenssl>=24.0"],
         "test": [
             "hypothesis>=6.100",

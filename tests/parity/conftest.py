@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -10,6 +12,7 @@ import pytest
 
 from deepcoder_tf.config import Config
 from deepcoder_tf.export import export_model
+from deepcoder_tf.export.tflite import add_variants
 from deepcoder_tf.faces.registration import mean_shape, place_in_crop
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.training.checkpoints import Checkpoints
@@ -52,7 +55,9 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
-def exported(run: Path, folder: Path, change: float = 0.0) -> Path:
+def exported(
+    run: Path, folder: Path, change: float = 0.0, addition: Callable[..., None] | None = None
+) -> Path:
     """Version 1 of the run's model, one weight of which may be changed before."""
     model, info = load_model(run)
     model.coders[1].W.assign_add(np.full(model.coders[1].W.shape, change))
@@ -62,13 +67,21 @@ def exported(run: Path, folder: Path, change: float = 0.0) -> Path:
         "mean_shape": info.mean_shape,
         "crop_shape": [240, 160],
     }
-    return export_model(model, card, folder)
+    additions = () if addition is None else (functools.partial(addition, model=model),)
+    return export_model(model, card, folder, additions=additions)
 
 
 @pytest.fixture(scope="session")
 def export(run, tmp_path_factory) -> Path:
     """The SavedModel of the run's model."""
     return exported(run, tmp_path_factory.mktemp("models") / "right")
+
+
+@pytest.fixture(scope="session")
+def lite_export(run, tmp_path_factory) -> Path:
+    """The same with variants for TFLite that need no examples."""
+    variants = functools.partial(add_variants, variants=["float32", "float16"])
+    return exported(run, tmp_path_factory.mktemp("models") / "lite", addition=variants)
 
 
 @pytest.fixture(scope="session")

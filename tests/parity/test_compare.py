@@ -73,3 +73,23 @@ def test_other_outputs_are_an_error():
         compare(answer(), less, LIMIT)
     with pytest.raises(ValueError, match=r"intensity has the shape \[2\], not \[1, 2\]"):
         compare(answer(), {**answer(), "intensity": np.zeros(2)}, LIMIT)
+
+
+def test_codes_and_grey_levels_have_scales_of_their_own():
+    reference = {
+        "z0_variance": np.array([[50.0, 0.01]], np.float32),
+        "reconstruction": np.array([[10, 20]], np.uint8),
+    }
+    other = {
+        "z0_variance": np.array([[50.0001, 0.01]], np.float32),
+        "reconstruction": np.array([[11, 20]], np.uint8),
+    }
+    found = compare(reference, other, LIMIT)
+    assert found.largest["z0_variance"] == pytest.approx(2e-6, rel=0.1)
+    assert found.largest["reconstruction"] == 0
+    assert (found.presence, verdict(found, LIMIT)) == (None, "")
+    other["reconstruction"][0, 1] = 22
+    assert verdict(compare(reference, other, LIMIT), LIMIT) == "reconstruction by 1"
+    other["reconstruction"][0, 1] = 20
+    other["z0_variance"][0, 1] = 0.011
+    assert verdict(compare(reference, other, LIMIT), LIMIT) == "z0_variance by 0.001"

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tools.parity import servers
 from tools.parity.__main__ import main
 from tools.parity.measure import measure
 from tools.parity.route import Limit, Route, UnavailableError
@@ -16,6 +17,7 @@ from tools.parity.routes import REFERENCE, ROUTES, c_api
 PACKAGES = {
     "onnxruntime": ("tf2onnx", "onnxruntime"),
     "openvino": ("openvino",),
+    "kserve": ("kserve",),
 }
 """What a route needs beside what the package itself installs."""
 
@@ -27,6 +29,11 @@ ASKED_OF_PROGRAMS = ["serving_default", "from_landmarks"]
 def test_the_route_gives_the_same_number(run, export, route):
     for package in PACKAGES.get(route.name, ()):
         pytest.importorskip(package)
+    if route.name.startswith("tflite"):
+        assert [
+            row.skipped for row in measure(run, export, REFERENCE, [route], SIGNATURES[:1])
+        ] == [f"exported without --tflite={route.name.split()[1]}"]
+        return
     # Programs take seconds to start: crops and the bytes of pictures are enough for them.
     asked = SIGNATURES if route.name == "saved_model" else ASKED_OF_PROGRAMS
     rows = list(measure(run, export, REFERENCE, [route], asked))
@@ -39,6 +46,19 @@ def test_the_route_gives_the_same_number(run, export, route):
     for row in rows:
         assert row.differences is not None
         assert all(np.isfinite(v) for v in row.differences.largest.values())
+
+
+@pytest.mark.parametrize("variant", ["float32", "float16"])
+def test_the_variants_for_tflite_give_the_same_number(run, lite_export, variant):
+    (route,) = [route for route in ROUTES if route.name == f"tflite {variant}"]
+    (row,) = measure(run, lite_export, REFERENCE, [route], SIGNATURES[:1])
+    assert (row.verdict, row.wrong) == ("passed", "")
+    assert row.differences is not None and row.differences.largest["intensity"] > 0
+
+
+def test_int8_is_judged_by_its_mean():
+    (route,) = [route for route in ROUTES if route.name == "tflite int8"]
+    assert route.limit == Limit(np.inf, 0.05)
 
 
 def test_the_c_program_says_what_is_wrong(export, tmp_path):
@@ -137,6 +157,7 @@ def test_a_missing_package_is_a_reason(run, export, name, monkeypatch):
             raise ImportError(name)
         return real_import(module, *rest, **more)
 
+    servers.kserve.cache_clear()  # another test may have started it
     monkeypatch.setattr(builtins, "__import__", refuse)
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda n, *rest: None if n == name else real_find(n, *rest)

@@ -8,15 +8,20 @@ import numpy as np
 
 from tools.parity.route import Limit, Outputs
 
-__all__ = ["Differences", "compare", "presence_disagreements", "verdict"]
+__all__ = ["LEVELS", "Differences", "compare", "presence_disagreements", "verdict"]
+
+
+LEVELS = ("intensity", "standard_deviation", "level_probabilities")
+"""Outputs in levels and probabilities, whose differences are absolute."""
 
 
 class Differences(NamedTuple):
     """Of one route from the model in memory, in one signature.
 
     Attributes:
-      largest: absolute difference of each output of numbers, by its name; NaN where one of the two
-        is no number.
+      largest: difference of each output of numbers, by its name; NaN where one of the two is no
+        number. Absolute for `LEVELS`; of codes, whose units are their own, as a share of their size
+        where that is above 1; of grey levels, which are rounded, beyond one level.
       mean_intensity: mean absolute difference of `intensity`, levels; None where it is no output.
       presence: (face, action unit) pairs that the two judge differently; None as above.
     """
@@ -49,8 +54,7 @@ def compare(reference: Outputs, answer: Outputs, limit: Limit) -> Differences:
         if found.shape != wanted.shape:
             raise ValueError(f"{name} has the shape {list(found.shape)}, not {list(wanted.shape)}")
         if name != "presence":
-            change = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
-            largest[name] = float(change.max())
+            largest[name] = float(np.max(change_of(name, wanted, found)))
     if "intensity" not in reference or "presence" not in reference:
         return Differences(largest)
     change = answer["intensity"].astype(np.float64) - reference["intensity"]
@@ -59,6 +63,14 @@ def compare(reference: Outputs, answer: Outputs, limit: Limit) -> Differences:
         float(np.abs(change).mean()),
         presence_disagreements(reference, answer["presence"], limit.largest),
     )
+
+
+def change_of(name: str, wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The differences of one output, as `Differences.largest` has them."""
+    change = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
+    if wanted.dtype == np.uint8:
+        return np.maximum(change - 1.0, 0.0)
+    return change if name in LEVELS else change / np.maximum(1.0, np.abs(wanted))
 
 
 def presence_disagreements(reference: Outputs, presence: np.ndarray, tie: float) -> int:

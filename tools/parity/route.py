@@ -43,7 +43,7 @@ class Limit(NamedTuple):
     """How far a route may be from the model in memory.
 
     Attributes:
-      largest: absolute difference of any number of any output; of `intensity` in levels.
+      largest: difference of any number of any output; see `compare.Differences`.
       mean_intensity: mean absolute difference of `intensity` instead, in levels; None where
         `largest` is meant.
     """

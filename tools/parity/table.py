@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from tools.parity.compare import LEVELS
 from tools.parity.measure import Row
 
 __all__ = ["document", "head", "line"]
 
-COLUMNS = ("intensity", "standard_deviation", "level_probabilities")
-WIDTHS = {"route": 16, "what": 32, "signature": 16, "number": 10, "presence": 9, "limit": 12}
+WIDTHS = {"route": 16, "what": 36, "signature": 17, "number": 10, "presence": 9, "limit": 12}
 
 LIBRARIES = (
     "tensorflow",
@@ -49,8 +49,8 @@ def limit_text(row: Row) -> str:
 def line(row: Row) -> str:
     """One row; differences are the largest of all faces and action units."""
     largest = row.differences.largest if row.differences else {}
-    numbers: list[float | None] = [largest.get(name) for name in COLUMNS]
-    numbers.append(max((v for name, v in largest.items() if name not in COLUMNS), default=None))
+    numbers: list[float | None] = [largest.get(name) for name in LEVELS]
+    numbers.append(max((v for name, v in largest.items() if name not in LEVELS), default=None))
     presence = row.differences.presence if row.differences else None
     said = "; ".join(part for part in (row.verdict, row.wrong or row.skipped) if part)
     if row.route.limit.mean_intensity is not None and row.differences:

@@ -8,6 +8,8 @@ from tools.parity.routes import (
     open_vino,
     saved_model,
     saved_model_program,
+    servers,
+    tflite,
     xla,
 )
 
@@ -20,8 +22,13 @@ ROUTES: tuple[Route, ...] = (
     saved_model.ROUTE,
     saved_model_program.ROUTE,
     c_api.ROUTE,
+    servers.GRPC,
+    servers.REST,
+    servers.KSERVE,
+    tflite.ROUTES[0],
     xla.ROUTE,
     open_vino.ROUTE,
     onnx_runtime.ROUTE,
+    *tflite.ROUTES[1:],
 )
 """All others."""

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_shape_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tools.parity.program import run_program
 from tools.parity.route import Limit, Outputs, Question, Route, UnavailableError
+from tools.parity.signature_def import signature_def
 
 __all__ = ["ROUTE", "ask", "build"]
 
@@ -69,10 +69,7 @@ def write_tensor(value: np.ndarray, path: Path) -> None:
 def ask(question: Question) -> Outputs:
     """Writes the inputs to files, runs the program, and reads the files that it writes."""
     program = build(question.folder)
-    graph = saved_model_pb2.SavedModel.FromString(
-        (question.export / "saved_model.pb").read_bytes()
-    ).meta_graphs[0]
-    signature = graph.signature_def[question.signature]
+    signature = signature_def(question.export, question.signature)
     arguments = []
     for name, value in question.inputs.items():
         path = question.folder / f"{name}.in"

@@ -27,7 +27,7 @@ def ask(question: Question) -> Outputs:
     arrays = {
         k: v.astype(np.bytes_) if v.dtype == object else v for k, v in question.inputs.items()
     }
-    np.savez(given, **arrays)
+    np.savez(given, allow_pickle=False, **arrays)
     named = ";".join(f"{name}={given}[{name}]" for name in arrays)
     run_program(
         [
