@@ -23,7 +23,7 @@ parity: $(VENV)/.installed-parity
 test: $(VENV)/.installed-test check
 
 check: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint:
 	$(BIN)/ruff check .

@@ -86,6 +86,7 @@ setup(
             "pandas>=2.2",
             "pingouin>=0.5.5",
             "pytest>=8.3",
+            "pytest-xdist>=3.6",
             "pyyaml>=6.0",
             "ruff>=0.11",
             "statsmodels>=0.14.4",

@@ -12,6 +12,7 @@ from deepcoder_tf.action_units import DISFA, NAMES
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.prediction import annotation
 from deepcoder_tf.prediction.annotation import AnnotationWriter, Panel, draw
+from deepcoder_tf.prediction.identities import FaceIdentities
 from deepcoder_tf.prediction.predictor import PredictedFrame
 from deepcoder_tf.prediction.rows import NO_FACE, ActionUnit, AUPrediction
 
@@ -28,6 +29,11 @@ def row(intensity: float = 2.0, deviation: float = 0.0, face_id: int = 0) -> AUP
         box=(20, 20, 60, 60),
         landmarks=np.full((49, 2), 50, np.float32),
     )
+
+
+def frame(path: Path, number: int, rows: tuple, image, rate: float) -> PredictedFrame:
+    """A frame of a run in which nobody asks for identities."""
+    return PredictedFrame(path, number, rows, image, rate, FaceIdentities())
 
 
 def bar_pixels(image: np.ndarray, colour=COLOUR) -> int:
@@ -94,8 +100,8 @@ def test_photos_of_one_name_get_names_of_their_own(tmp_path):
     image = np.full((60, 60, 3), 99, np.uint8)
     writer = AnnotationWriter(tmp_path / "out", DISFA)
     for folder in ("a", "b"):
-        writer.write(PredictedFrame(Path(folder) / "x.jpg", 0, (row(),), image, 0.0))
-    writer.write(PredictedFrame(Path("bad.jpg"), 0, (row(),), None, 0.0))
+        writer.write(frame(Path(folder) / "x.jpg", 0, (row(),), image, 0.0))
+    writer.write(frame(Path("bad.jpg"), 0, (row(),), None, 0.0))
     writer.close()
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["x_aus-2.png", "x_aus.png"]
@@ -108,14 +114,14 @@ def test_an_input_is_never_written_over(tmp_path):
     own.write_bytes(b"mine")
     writer = AnnotationWriter(tmp_path, DISFA, inputs=[tmp_path / "x.png", own])
     image = np.full((60, 60, 3), 99, np.uint8)
-    writer.write(PredictedFrame(tmp_path / "x.png", 0, (row(),), image, 0.0))
+    writer.write(frame(tmp_path / "x.png", 0, (row(),), image, 0.0))
     assert own.read_bytes() == b"mine"
     assert [path.name for path in writer.written] == ["x_aus-2.png"]
 
 
 def video_frames(count: int, name: str = "x.avi") -> list[PredictedFrame]:
     image = np.full((240, 320, 3), 99, np.uint8)
-    return [PredictedFrame(Path(name), i, (row(i % 5 + 0.5),), image, 12.5) for i in range(count)]
+    return [frame(Path(name), i, (row(i % 5 + 0.5),), image, 12.5) for i in range(count)]
 
 
 def test_videos_come_out_with_all_frames_and_their_rate(tmp_path):

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from absl import flags
@@ -43,9 +44,6 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     """Measures, prints and judges."""
     command.no_positional(positional)
     command.load_tensorflow()
-    # What the libraries say of themselves would stand between the rows.
-    for name in ("deepcoder_tf", "tensorflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     from tools.parity import table
     from tools.parity.measure import measure
     from tools.parity.routes import REFERENCE, ROUTES
@@ -60,9 +58,10 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     print(table.head())
     rows = []
     run_folder, export = Path(values.model_dir), Path(values.export)
-    for row in measure(run_folder, export, REFERENCE, routes, values.signatures):
-        rows.append(row)
-        print(table.line(row), flush=True)
+    with quiet("deepcoder_tf", "tensorflow"):
+        for row in measure(run_folder, export, REFERENCE, routes, values.signatures):
+            rows.append(row)
+            print(table.line(row), flush=True)
     if values.json:
         with replacing(Path(values.json)) as stream:
             stream.write(json.dumps(table.document(rows, fingerprint(values.export)), indent=2))
@@ -71,6 +70,20 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
         raise UserError(f"not the same number everywhere: {'; '.join(wrong)}")
     passed = sum(row.verdict == "passed" for row in rows)
     print(f"{passed} of {len(rows)} passed, {len(rows) - passed} could not run here")
+
+
+@contextmanager
+def quiet(*names: str) -> Iterator[None]:
+    """What libraries say of themselves would stand between the rows."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def fingerprint(export: str) -> str:
