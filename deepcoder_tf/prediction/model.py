@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from deepcoder_tf import action_units
 from deepcoder_tf.errors import UserError
@@ -109,9 +111,14 @@ class ServingModel(FaceModel):
             ) from error
         except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(
-                f"{self.folder} cannot be loaded ({reason}); export the model again"
-            ) from error
+            maker = version_of(self.folder)
+            cure = "export the model again"
+            if maker not in ("", tf.__version__):
+                cure = (
+                    f"it was made by TensorFlow {maker}, this is {tf.__version__}; "
+                    f"install that one, or {cure}"
+                )
+            raise UserError(f"{self.folder} cannot be loaded ({reason}); {cure}") from error
         wanted = [None, len(self.description.action_units), action_units.LEVELS]
         answer = self._serve.structured_outputs.get("level_probabilities")
         takes = self._serve.structured_input_signature[1]
@@ -132,6 +139,16 @@ class ServingModel(FaceModel):
         """One call of the signature; see `FaceModel.answer`."""
         given = {name: tf.constant(values) for name, values in faces.items()}
         return self._serve(**given)["level_probabilities"].numpy()
+
+
+def version_of(folder: Path) -> str:
+    """The TensorFlow that wrote a SavedModel; an empty text where its file does not say."""
+    try:
+        content = (folder / "saved_model.pb").read_bytes()
+        graphs = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+    except (OSError, DecodeError):
+        return ""
+    return graphs[0].meta_info_def.tensorflow_version if graphs else ""
 
 
 def fits(takes: dict[str, tf.TensorSpec], crop_shape: tuple[int, int]) -> bool:

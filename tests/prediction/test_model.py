@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.prediction.model import ServingModel, read_description
@@ -123,6 +124,22 @@ def test_a_damaged_graph_is_one_line(copy):
     with pytest.raises(UserError, match="cannot be loaded") as raised:
         ServingModel(copy)
     assert "\n" not in str(raised.value)
+
+
+def test_a_newer_tensorflow_is_named(copy):
+    """An operation that this one does not know, as a graph of a later release may have."""
+    path = copy / "saved_model.pb"
+    content = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    graph = content.meta_graphs[0]
+    graph.meta_info_def.tensorflow_version = "9.1.0"
+    nodes = [node for function in graph.graph_def.library.function for node in function.node_def]
+    next(node for node in nodes if node.op == "Softmax").op = "SoftmaxOfTheFuture"
+    path.write_bytes(content.SerializeToString())
+    with pytest.raises(UserError) as raised:
+        ServingModel(copy)
+    told = str(raised.value)
+    assert "SoftmaxOfTheFuture" in told and "\n" not in told
+    assert f"made by TensorFlow 9.1.0, this is {tf.__version__}" in told
 
 
 @pytest.mark.parametrize(
