@@ -156,6 +156,8 @@ class FaceNetGraph:
         v1.disable_control_flow_v2()
         try:
             with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+                # Another test of the process may have asked for deterministic operations.
+                v1.set_random_seed(0)
                 self.write(folder, graph, session)
         finally:
             v1.enable_control_flow_v2()
