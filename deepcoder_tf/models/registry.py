@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepcoder_tf.config import FEATURE_SYSTEMS, STACKS, Config
+from deepcoder_tf.config import STACKS, Config
 from deepcoder_tf.models.coder_head import vae_dgp_head, vogpae_head
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.facs_network import FACSNetwork, facs_trunk
@@ -40,9 +40,7 @@ def make_system(config: Config, outputs: int, points: int) -> System:
         return FACSNetwork(config, outputs, points)
     if config.system == "vgg16":
         return VGG16Network(config, outputs, points)
-    if config.system in FEATURE_SYSTEMS:
-        return feature_system(config, outputs, points)
-    raise NotImplementedError(config.system)
+    return feature_system(config, outputs, points)
 
 
 def feature_system(config: Config, outputs: int, points: int) -> FeatureSystem:
@@ -74,6 +72,4 @@ def make_head(config: Config, features: int, outputs: int, points: int) -> Head:
         return MLRHead(outputs, name="head")
     if config.system == "sor":
         return SORHead(outputs, config.sor_link, name="head")
-    if config.system == "gp":
-        return GPHead(outputs, points, config.gp_kernel, name="head")
-    raise NotImplementedError(config.system)
+    return GPHead(outputs, points, config.gp_kernel, name="head")

@@ -58,7 +58,6 @@ def make_trainer(
         return Algorithm1(model, frames, subset, folder, validate, report)
     if isinstance(model, Network):
         return NetworkTrainer(model, frames, folder, validate, report)
-    if isinstance(model, FeatureSystem):
-        trainer = FEATURE_TRAINERS[type(model.head)]
-        return trainer(model, frames, subset, folder, validate, report)
-    raise NotImplementedError(type(model).__name__)
+    assert isinstance(model, FeatureSystem)
+    trainer = FEATURE_TRAINERS[type(model.head)]
+    return trainer(model, frames, subset, folder, validate, report)

@@ -138,6 +138,7 @@ def test_blocks_take_turns():
 def test_a_term_that_is_not_finite_ends_the_run_with_its_name(name, tmp_path):
     trainer = run(tmp_path, gp_steps=4, gp_init_steps=4, **SYSTEMS[name])
     trainer.bar = tqdm(disable=True)
+    trainer.bar = tqdm(disable=True)
     trainer.round(-1)
     weight = trainer.coder.trainable_variables[0]
     weight.assign(tf.fill(weight.shape, tf.constant(np.nan, weight.dtype)))
@@ -162,3 +163,18 @@ def test_the_systems_of_the_registry_have_the_sizes_of_their_options():
     assert (deep.input_dims, deep.latent_dims, deep.inducing, deep.units) == (7, (3, 2), 5, 6)
     lbp = Config(**{**OPTIONS, "system": "vae_dgp", "features": "lbp"})
     assert build_system(lbp, 2).head.coder.input_dims == 59 + 98
+
+
+@pytest.mark.parametrize("gp", ["minibatch", "sparse"])
+def test_the_head_is_told_who_is_seen_and_which_frames_are_the_coders_own(tmp_path, gp):
+    trainer = run(tmp_path, system="vogpae", gp=gp, gp_head_steps=3)
+    told = {}
+    trainer.coder.fit_labels = lambda z_in, labels, subjects, own: told.update(
+        z=np.asarray(z_in.mean[own]), subjects=subjects, own=own
+    )
+    trainer.bar = tqdm(disable=True)
+    trainer.round(-1)
+    np.testing.assert_array_equal(told["subjects"], trainer.subjects[trainer.trained])
+    np.testing.assert_array_equal(trainer.trained[told["own"]], trainer.subset)
+    own = (told["z"] - trainer.coder.offset) / trainer.coder.scale
+    np.testing.assert_allclose(own, trainer.coder.Z0, atol=1e-5)

@@ -361,3 +361,20 @@ def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path, gp):
     assert same(values(resumed.model), values(whole.model))
     for ours, theirs in zip(resumed.steps, whole.steps, strict=True):
         assert same(values(ours.optimizer), values(theirs.optimizer))
+
+
+@pytest.mark.parametrize("gp", ["minibatch", "sparse"])
+def test_the_head_is_told_who_is_seen_and_which_frames_are_the_coders_own(tmp_path, gp):
+    run = algorithm(tmp_path, gp=gp, gp_head_steps=3, gp_head_codes="left_out")
+    coder, told = run.model.coders[1], {}
+    coder.fit_labels = lambda z_in, labels, subjects, own: told.update(
+        z=z_in.mean, labels=labels, subjects=subjects, own=own
+    )
+    run.bar = tqdm(disable=True)
+    run.epoch(1, iteration=-1)
+    rows = run.rows(1)
+    np.testing.assert_array_equal(told["subjects"], run.frames.subjects[rows])
+    np.testing.assert_array_equal(told["labels"], run.frames.labels[rows])
+    np.testing.assert_array_equal(rows[told["own"]], run.subset)
+    own = (told["z"][told["own"]] - coder.offset) / coder.scale
+    np.testing.assert_allclose(own, coder.Z0, atol=1e-5)
