@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepcoder_tf.files import PARTIAL, replacing
+from deepcoder_tf.files import PARTIAL, write_json
 from deepcoder_tf.prediction.inputs import Input
 
 __all__ = ["Progress", "digest_of"]
@@ -64,8 +64,7 @@ class Progress:
         Raises:
           UserError: the operating system refused.
         """
-        with replacing(progress_path(output)) as stream:
-            json.dump(vars(self), stream)
+        write_json(progress_path(output), vars(self))
 
     @staticmethod
     def remove(output: Path) -> None:

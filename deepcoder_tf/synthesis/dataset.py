@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deepcoder_tf.errors import UserError, explain_os_error
-from deepcoder_tf.files import PARTIAL, replacing
+from deepcoder_tf.files import PARTIAL, write_json
 from deepcoder_tf.synthesis.camera import draw_camera
 from deepcoder_tf.synthesis.head import ASSET
 from deepcoder_tf.synthesis.layouts import (
@@ -140,8 +140,7 @@ def check_folder(config: SynthesisConfig) -> None:
     if not path.exists():
         if root.exists() and any(file.name != RECORD + PARTIAL for file in root.iterdir()):
             raise UserError(f"{root} is not empty and has no {RECORD}; give another --output_dir")
-        with replacing(path) as stream:
-            stream.write(json.dumps(record, indent=1) + "\n")
+        write_json(path, record)
         return
     existing = read_record(path)
     for name, value in record.items():

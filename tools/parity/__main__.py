@@ -11,7 +11,6 @@ exit code is 1 where any limit is broken.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from absl import flags
 
 from deepcoder_tf.cli import command
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.files import replacing
+from deepcoder_tf.files import write_json
 
 __all__ = ["FLAGS", "main", "run"]
 
@@ -63,8 +62,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
             rows.append(row)
             print(table.line(row), flush=True)
     if values.json:
-        with replacing(Path(values.json)) as stream:
-            stream.write(json.dumps(table.document(rows, fingerprint(values.export)), indent=2))
+        write_json(values.json, table.document(rows, fingerprint(values.export)), indent=2)
     wrong = [f"{row.route.name}/{row.signature}: {row.wrong}" for row in rows if row.wrong]
     if wrong:
         raise UserError(f"not the same number everywhere: {'; '.join(wrong)}")
