@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
-
-import cv2
 import numpy as np
 import pytest
 
 from deepcoder_tf.evaluation import figures
 from deepcoder_tf.evaluation.metrics import reliability
-
-
-def read(path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    assert image is not None and min(image.shape[:2]) > 100
-    return image
+from tests.evaluation.drawn import read, words
 
 
 def test_reconstructions_show_every_crop(tmp_path):
@@ -53,13 +45,6 @@ def test_latent_spaces(tmp_path, subjects):
     spaces = {"Z0": rng.normal(size=(100, 8)), "Z1": rng.normal(size=(100, 2))}
     figures.latent_spaces(tmp_path / "latent.png", spaces, names, y)
     assert read(tmp_path / "latent.png").std() > 10
-
-
-def words(path) -> str:
-    """All text of an SVG; Matplotlib leaves it in comments when it draws letters as paths."""
-    builder = ElementTree.TreeBuilder(insert_comments=True)
-    tree = ElementTree.parse(path, ElementTree.XMLParser(target=builder))
-    return " ".join(node.text or "" for node in tree.iter())
 
 
 def test_without_an_ending_both_files_are_written(tmp_path):

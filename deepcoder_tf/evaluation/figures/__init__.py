@@ -5,6 +5,11 @@ A path that ends in `.png` or `.svg` gets that; a path without an ending gets bo
 
 from deepcoder_tf.evaluation.figures.comparison import Estimate, intervals
 from deepcoder_tf.evaluation.figures.curves import over_iterations
+from deepcoder_tf.evaluation.figures.expressions import (
+    face_grid,
+    label_confusion,
+    pair_similarities,
+)
 from deepcoder_tf.evaluation.figures.faces import reconstructions
 from deepcoder_tf.evaluation.figures.latents import (
     latent_spaces,
@@ -24,11 +29,14 @@ from deepcoder_tf.evaluation.figures.levels import (
 __all__ = [
     "Estimate",
     "confusion_matrices",
+    "face_grid",
     "intervals",
+    "label_confusion",
     "label_distribution",
     "latent_spaces",
     "neighbourhood",
     "over_iterations",
+    "pair_similarities",
     "project",
     "reconstructions",
     "reliability_by_unit",

@@ -32,6 +32,8 @@ __all__ = [
     "reliability_diagram",
 ]
 
+LEVELS_POOLED = "Reliability of P(level ≥ s), s = 1..5 pooled"
+
 DIAGONAL: dict[str, Any] = {"color": FAINT, "lw": 1, "ls": (0, (4, 3))}
 
 
@@ -106,12 +108,15 @@ def confusion_matrices(path: str | Path, counts: Mapping[str, ArrayLike]) -> Non
 
 
 @matplotlib.rc_context(STYLE)
-def reliability_diagram(path: str | Path, tables: Mapping[str, ReliabilityTable]) -> None:
+def reliability_diagram(
+    path: str | Path, tables: Mapping[str, ReliabilityTable], title: str = LEVELS_POOLED
+) -> None:
     """Observed frequency against predicted probability, with how often each was predicted.
 
     Args:
       path: the file, see `save`.
-      tables: by system, from `metrics.reliability`.
+      tables: by system, from `metrics.reliability` or `top_label_reliability`.
+      title: which events are meant.
 
     Raises:
       ValueError: no table.
@@ -132,7 +137,7 @@ def reliability_diagram(path: str | Path, tables: Mapping[str, ReliabilityTable]
         )  # fmt: skip
         counts.stairs(np.maximum(table.count, 0.5), table.edges, color=colour, lw=1.4)
     curve.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed frequency")
-    curve.set_title("Reliability of P(level ≥ s), s = 1..5 pooled", loc="left")
+    curve.set_title(title, loc="left")
     curve.grid(color=GRID, lw=0.6)
     curve.legend(loc="upper left")
     counts.set(yscale="log", xlabel="predicted probability", ylabel="events")
