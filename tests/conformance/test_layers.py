@@ -500,6 +500,7 @@ RECOGNISER = RecogniserConfig(
     trunk_frozen="block1_conv1",
     picture_side=32,
     branch_filters=(4, 3),
+    branch_kernels=(3, 3),
     decoder_filters=(5, 4, 3, 2, 2),
 )
 
@@ -572,7 +573,7 @@ BASELINE = {**SHARED, **branch_weights("branch"), **dense_weights("head", 3, 8)}
 
 CASES = {
     "Branch": Case(
-        make=lambda: built(Branch((4, 3)), None, None, 2),
+        make=lambda: built(Branch((4, 3), (3, 3)), None, None, 2),
         inputs={"x": normal(BATCH, 5, 6, 2)},
         predict=lambda layer, x: {"code": layer(x)},
         loss=lambda layer: tf.reduce_sum(tf.square(layer(normal(BATCH, 5, 6, 2)))),
