@@ -22,6 +22,7 @@ TINY: dict[str, Any] = {
     "trunk_endpoint": "Mixed_6a",
     "picture_side": 96,
     "branch_filters": (4, 5),
+    "branch_kernels": (1, 3),
     "patch_filters": 3,
     "vgg16_units": 8,
 }
