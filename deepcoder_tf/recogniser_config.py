@@ -69,6 +69,9 @@ class RecogniserConfig(Options):
     branch_filters: tuple[int, ...] = option(
         (256, 256, 256, 256), "filters of each convolution of a branch; the last is the code", low=1
     )
+    branch_kernels: tuple[int, ...] = option(
+        (3, 3, 3, 3), "side of each of these convolutions, places of the map", low=1, high=9
+    )
     decoder_filters: tuple[int, ...] = option(
         (256, 128, 64, 32, 16),
         "filters of the transposed convolutions of the decoder, but for the last, which gives the "
@@ -167,6 +170,11 @@ class RecogniserConfig(Options):
         super().__post_init__()
         if self.picture_side % 32:
             raise UserError(f"--picture_side={self.picture_side} must be a multiple of 32")
+        if len(self.branch_kernels) != len(self.branch_filters):
+            raise UserError(
+                f"--branch_filters and --branch_kernels have {len(self.branch_filters)} and "
+                f"{len(self.branch_kernels)} entries; give as many of each"
+            )
         if len(self.decoder_filters) != 5:
             raise UserError(
                 f"--decoder_filters has {len(self.decoder_filters)} entries; the decoder has six "
@@ -181,6 +189,7 @@ SMALL: dict[str, Any] = {
     "trunk_endpoint": "Mixed_6a",
     "picture_side": 96,
     "branch_filters": (256, 128, 128, 128),
+    "branch_kernels": (1, 3, 3, 3),
     "decoder_filters": (128, 64, 32, 16, 8),
     "dropout": 0.3,
     "learning_rate": 1e-3,

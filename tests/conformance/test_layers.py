@@ -26,6 +26,7 @@ from deepcoder_tf.coders.label_head import LabelHead
 from deepcoder_tf.coders.latent_gp import LatentGP
 from deepcoder_tf.config import Config
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
+from deepcoder_tf.layers.branch import Branch, PictureDecoder
 from deepcoder_tf.layers.inception_resnet import (
     ConvBatchNorm,
     DenseBatchNorm,
@@ -35,6 +36,8 @@ from deepcoder_tf.layers.inception_resnet import (
 )
 from deepcoder_tf.models.coder_head import CoderHead
 from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.models.expressions import ExpressionSystem, build_recogniser
+from deepcoder_tf.models.expressions.system import ExpressionBatch
 from deepcoder_tf.models.facs_network import FACSNetwork, facs_trunk
 from deepcoder_tf.models.feature_system import FeatureSystem
 from deepcoder_tf.models.gp_regression import GPHead
@@ -48,6 +51,8 @@ from deepcoder_tf.models.regression import standardisation
 from deepcoder_tf.models.trunks import ApplicationTrunk, FaceNetTrunk
 from deepcoder_tf.models.vae_dgp import VAEDGP
 from deepcoder_tf.models.vgg16 import VGG16Network
+from deepcoder_tf.objectives_expressions import expression_weights, total
+from deepcoder_tf.recogniser_config import RecogniserConfig
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.types import Gaussian
 
@@ -485,7 +490,147 @@ OTHER_OPTIONS = {
 }
 SPARSE_OPTIONS = {"inducing": 5, "lengthscale_factor": 2.0}
 
+# Recognisers of expressions -----------------------------------------------------------------------
+
+FACES = np.random.default_rng(8).integers(0, 256, (BATCH, 48, 48, 1)).astype(np.uint8)
+RECOGNISER = RecogniserConfig(
+    trunk="vgg16",
+    trunk_weights="random",
+    trunk_endpoint="block1_pool",
+    trunk_frozen="block1_conv1",
+    picture_side=32,
+    branch_filters=(4, 3),
+    branch_kernels=(3, 3),
+    decoder_filters=(5, 4, 3, 2, 2),
+)
+
+
+def recogniser(system: str, identities: int = 0, **changes: Any) -> ExpressionSystem:
+    """A whole recogniser on the first block of VGG16, itself half constant."""
+    config = dataclasses.replace(RECOGNISER, system=system, **changes)
+    return build_recogniser(config, 48, 1, identities)
+
+
+def expression_batch(model: ExpressionSystem) -> ExpressionBatch:
+    """Pictures of every class, of two people and unknown ones."""
+    faces = np.random.default_rng(9).integers(0, 256, (8, 48, 48, 1)).astype(np.uint8)
+    return ExpressionBatch(
+        model.pictures(tf.constant(faces)),
+        tf.eye(8),
+        tf.constant([0, 1, -1, 0, 1, -1, 0, 1]),
+        tf.constant(np.random.default_rng(10).uniform(5, 43, (8, 49, 2)).astype(np.float32)),
+        tf.ones((8, 10)),
+        tf.range(8),
+    )
+
+
+def expression_loss(model: ExpressionSystem) -> tf.Tensor:
+    """All that its players minimise, together."""
+    losses = model.losses(expression_batch(model), tf.constant([1, 2]))
+    weights = expression_weights(model.config)
+    return tf.add_n([total(terms, weights) for terms in losses.values()])
+
+
+def expression_outputs(model: ExpressionSystem, faces: tf.Tensor) -> Outputs:
+    """What it says of faces, and its codes."""
+    pictures = model.pictures(faces)
+    codes = model.codes(pictures)
+    found = {**model(faces), **{f"code/{name}": code for name, code in codes.items()}}
+    found.pop("expression")  # of random weights: a tie may fall either way
+    if getattr(model, "decoder", None) is not None:
+        found["picture"] = model.reconstruct(pictures)
+    return found
+
+
+def branch_weights(name: str, channels: int = 64) -> dict[str, tuple[int, ...]]:
+    """Of a branch of `RECOGNISER`."""
+    return {
+        f"{name}/convolution_0/kernel": (3, 3, channels, 4),
+        f"{name}/convolution_0/bias": (4,),
+        f"{name}/convolution_1/kernel": (3, 3, 4, 3),
+        f"{name}/convolution_1/bias": (3,),
+    }
+
+
+def dense_weights(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    """Of a linear layer."""
+    return {f"{name}/kernel": (inputs, outputs), f"{name}/bias": (outputs,)}
+
+
+DECODER = {
+    f"deconvolution_{n}/{part}": shape
+    for n, (side, inputs, outputs) in enumerate(
+        [(1, 6, 5), (4, 5, 4), (4, 4, 3), (4, 3, 2), (4, 2, 2), (4, 2, 3)]
+    )
+    for part, shape in (("kernel", (side, side, outputs, inputs)), ("bias", (outputs,)))
+}
+SHARED = {
+    "block1_conv2/kernel": (3, 3, 64, 64),
+    "block1_conv2/bias": (64,),
+}
+SHARED_CONSTANT = {"block1_conv1/kernel": (3, 3, 3, 64), "block1_conv1/bias": (64,)}
+BASELINE = {**SHARED, **branch_weights("branch"), **dense_weights("head", 3, 8)}
+
 CASES = {
+    "Branch": Case(
+        make=lambda: built(Branch((4, 3), (3, 3)), None, None, 2),
+        inputs={"x": normal(BATCH, 5, 6, 2)},
+        predict=lambda layer, x: {"code": layer(x)},
+        loss=lambda layer: tf.reduce_sum(tf.square(layer(normal(BATCH, 5, 6, 2)))),
+        trainable={
+            name.removeprefix("b/"): shape for name, shape in branch_weights("b", 2).items()
+        },
+        constant={},
+    ),
+    "PictureDecoder": Case(
+        make=lambda: built(PictureDecoder((5, 4, 3, 2, 2), 32), 6),
+        inputs={"z": normal(BATCH, 6)},
+        predict=lambda layer, z: {"picture": layer(z)},
+        loss=lambda layer: tf.reduce_sum(tf.square(layer(normal(BATCH, 6)))),
+        trainable=DECODER,
+        constant={},
+    ),
+    "Baseline": Case(
+        make=lambda: recogniser("baseline"),
+        inputs={"faces": FACES},
+        predict=expression_outputs,
+        loss=expression_loss,
+        trainable=BASELINE,
+        constant=SHARED_CONSTANT,
+    ),
+    "Disentangler": Case(
+        make=lambda: recogniser("disentangled"),
+        inputs={"faces": FACES},
+        predict=expression_outputs,
+        loss=expression_loss,
+        trainable={
+            **BASELINE,
+            **branch_weights("other_branch"),
+            **dense_weights("adversary", 3, 8),
+        },
+        constant=SHARED_CONSTANT,
+    ),
+    "Disentangler-identities": Case(
+        make=lambda: recogniser(
+            "disentangled",
+            2,
+            beta_reconstruction=0.5,
+            beta_identity=1.0,
+            beta_identity_adversary=1.0,
+        ),
+        inputs={"faces": FACES},
+        predict=expression_outputs,
+        loss=expression_loss,
+        trainable={
+            **BASELINE,
+            **branch_weights("other_branch"),
+            **dense_weights("adversary", 3, 8),
+            **{f"decoder/{name}": shape for name, shape in DECODER.items()},
+            **dense_weights("identity_head", 3, 2),
+            **dense_weights("identity_adversary", 3, 2),
+        },
+        constant=SHARED_CONSTANT,
+    ),
     "GaussianHead": Case(
         make=lambda: built(GaussianHead(2), 3),
         inputs={"x": normal(BATCH, 3)},
@@ -845,7 +990,7 @@ def layer_classes() -> set[str]:
     """Names of the concrete layers that the package defines."""
     found = set()
     for room in (deepcoder_tf.layers, deepcoder_tf.coders, deepcoder_tf.models):
-        for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
+        for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
             for name, cls in vars(importlib.import_module(module.name)).items():
                 own = inspect.isclass(cls) and cls.__module__ == module.name
                 if own and issubclass(cls, keras.layers.Layer) and not inspect.isabstract(cls):
@@ -891,6 +1036,8 @@ def twin(layer: keras.layers.Layer) -> keras.layers.Layer:
 def input_shape_of(layer: keras.layers.Layer) -> tuple[int, ...]:
     """What the plain layers of `CASES` were built with; coders know by themselves."""
     shapes = {
+        Branch: (None, None, 2),
+        PictureDecoder: (6,),
         GaussianHead: (3,),
         LabelHead: (3,),
         PooledConv2D: (5, 6, 2),
