@@ -67,6 +67,7 @@ ACTION_UNITS_KIND = "action_units"
 """The kind of a description that tells none."""
 
 EXPRESSIONS_KIND = "expressions"
+"""The kind of a recogniser of expressions."""
 
 KINDS = {
     ACTION_UNITS_KIND: Kind(
