@@ -20,7 +20,7 @@ from deepcoder_tf.models.expressions.gated_attention import GRIDS
 from deepcoder_tf.models.expressions.shapes import traced_shapes
 from deepcoder_tf.models.inception_resnet_v1 import InceptionResNetV1
 from deepcoder_tf.models.trunks import build_trunk
-from tests.models.expressions.rows import COUNT, SIZE, TINY, a_batch, landmarks, tiny
+from tests.models.expressions.rows import COUNT, SIZE, TINY, a_batch, faces, landmarks, tiny
 from tests.reference import expression_rows as reference
 
 NOTHING = np.zeros(0, np.int32)
@@ -153,6 +153,19 @@ def test_the_code_is_24_patches_and_the_face_each_behind_its_gate():
     _, whole = model.maps(pictures)
     face = model.branch(whole).numpy() * gates[:, -1:]
     np.testing.assert_allclose(code[:, -face.shape[1] :], face, rtol=1e-5)
+
+
+def test_it_predicts_the_same_in_a_graph_with_any_number_of_faces():
+    model, points = started()
+    signature = [
+        tf.TensorSpec((None, SIZE, SIZE, 1), tf.uint8),
+        tf.TensorSpec((None, 49, 2), tf.float32),
+    ]
+    graph = tf.function(lambda x, y: model(x, y), input_signature=signature)
+    expected = model(tf.constant(faces()), tf.constant(points))["expression_probabilities"]
+    for count in (1, COUNT):
+        found = graph(faces()[:count], points[:count])["expression_probabilities"]
+        np.testing.assert_allclose(found, expected[:count], rtol=1e-4, atol=1e-6)
 
 
 def test_landmarks_decide_what_is_seen():
