@@ -6,7 +6,14 @@ Computing 2019). Other data sets number the same classes otherwise; their reader
 
 from __future__ import annotations
 
-__all__ = ["EXPRESSIONS", "class_of"]
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from deepcoder_tf.levels import DIGITS, quantise
+
+__all__ = ["EXPRESSIONS", "ExpressionSummary", "class_of", "summarise"]
 
 EXPRESSIONS: tuple[str, ...] = (
     "neutral",
@@ -58,4 +65,48 @@ def class_of(text: str) -> int:
     number = "a number, which means another class in each data set; write" if word.isdigit() else ""
     raise ValueError(
         f"expression {text.strip()!r} is {number or 'none of'} {', '.join(EXPRESSIONS)}"
+    )
+
+
+class ExpressionSummary(NamedTuple):
+    """One distribution over the eight classes, told in four ways.
+
+    Attributes:
+      expression: `[...]` int32, the most probable class, the first one on a tie.
+      confidence: `[...]` float64, its probability.
+      entropy: `[...]` float64, nats; 0 where the model is sure, log 8 where it knows nothing.
+      probabilities: `[..., 8]` float64, sums to 1.
+    """
+
+    expression: np.ndarray
+    confidence: np.ndarray
+    entropy: np.ndarray
+    probabilities: np.ndarray
+
+
+def summarise(probabilities: ArrayLike, digits: int = DIGITS) -> ExpressionSummary:
+    """Everything that is reported, computed from the probabilities AS PRINTED.
+
+    Args:
+      probabilities: `[..., 8]`, rows summing to 1 up to float32 rounding.
+      digits: decimals that they are rounded to first; each row then sums to exactly 1.
+
+    Returns:
+      The four views, with `digits` decimals.
+
+    Raises:
+      ValueError: as `levels.quantise`.
+
+    >>> summary = summarise([0.5, 0.5, 0, 0, 0, 0, 0, 0])
+    >>> int(summary.expression), float(summary.confidence), float(summary.entropy)
+    (0, 0.5, 0.693147)
+    """
+    counts = quantise(probabilities, digits)
+    P = counts / 10**digits
+    logarithms = np.log(np.where(counts > 0, P, 1.0))
+    return ExpressionSummary(
+        expression=np.argmax(counts, axis=-1).astype(np.int32),
+        confidence=P.max(axis=-1),
+        entropy=np.abs(np.round(-(P * logarithms).sum(axis=-1), digits)),
+        probabilities=P,
     )

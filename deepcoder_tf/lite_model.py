@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from deepcoder_tf import action_units
 from deepcoder_tf.errors import UserError, explain_os_error
 from deepcoder_tf.face_model import POINTS, FaceModel, ModelDescription
 
@@ -159,17 +158,20 @@ class LiteModel(FaceModel):
 
     def check(self) -> None:
         """Raises `UserError` where the graph is not what the description says."""
-        crops = (1, *self.description.crop_shape, 1), np.uint8
-        wanted = {"crops": crops, "landmarks": ((1, POINTS, 2), np.float32)}
+        parts = self.description.parts
+        wanted = {
+            parts.faces: ((1, *self.description.face_shape), np.uint8),
+            "landmarks": ((1, POINTS, 2), np.float32),
+        }
         if not self.needs_landmarks:
             del wanted["landmarks"]
-        levels = (1, len(self.description.action_units), action_units.LEVELS), np.float32
+        answer = (1, *self.description.answer_shape), np.float32
         takes = shapes_and_types(self._serve.get_input_details())
         gives = shapes_and_types(self._serve.get_output_details())
-        if takes != wanted or gives.get("level_probabilities") != levels:
+        if takes != wanted or gives.get(parts.answer) != answer:
             raise UserError(
                 f"{self.path}: {SIGNATURE} must take {told(wanted)} and give "
-                f"{told({'level_probabilities': levels})}; it takes {told(takes)} and gives "
+                f"{told({parts.answer: answer})}; it takes {told(takes)} and gives "
                 f"{told(gives)}; export it with deepcoder-export --tflite"
             )
 
@@ -177,8 +179,7 @@ class LiteModel(FaceModel):
         """Everything that the model says of one face.
 
         Args:
-          **face: `crops` `[1, rows, columns, 1]` uint8, and `landmarks` `[1, 49, 2]` float32 where
-            the model wants them.
+          **face: as `FaceModel.answer` takes them, a batch of one.
 
         Returns:
           The outputs by name, a batch of one each.
@@ -187,15 +188,12 @@ class LiteModel(FaceModel):
 
     def answer(self, faces: dict[str, np.ndarray]) -> np.ndarray:
         """See `FaceModel.answer`; face by face."""
-        count = len(faces["crops"])
-        return np.concatenate(
-            [
-                self.outputs(**{name: v[i : i + 1] for name, v in faces.items()})[
-                    "level_probabilities"
-                ]
-                for i in range(count)
-            ]
-        )
+        parts = self.description.parts
+        answers = [
+            self.outputs(**{name: v[i : i + 1] for name, v in faces.items()})[parts.answer]
+            for i in range(len(faces[parts.faces]))
+        ]
+        return np.concatenate(answers)
 
     def probabilities(
         self, crops: np.ndarray, batch_size: int, landmarks: np.ndarray | None = None

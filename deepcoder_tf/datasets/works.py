@@ -119,9 +119,17 @@ def run_parallel(
             with bar.get_lock():
                 bar.update()
 
+        def or_stop(work: P) -> None:
+            # At once, not when the caller wakes up: short portions would be done by then.
+            try:
+                one(work, on_frame)
+            except BaseException:
+                stop.set()
+                raise
+
         # The longest recordings first, so that the last minutes still use every worker.
         ordered = sorted(todo, key=lambda work: -work.frames)
-        futures = [pool.submit(one, work, on_frame) for work in ordered]
+        futures = [pool.submit(or_stop, work) for work in ordered]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:

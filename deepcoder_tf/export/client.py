@@ -34,9 +34,6 @@ RETRIES = 6
 CROPS, PICTURES, DESCRIBE = "serving_default", "from_jpeg", "describe"
 """The signatures that are asked: for crops, for the same as picture files, for the description."""
 
-PROBABILITIES = "level_probabilities"
-"""The output that all numbers follow from."""
-
 Status = grpc.StatusCode
 Answer = TypeVar("Answer")
 
@@ -130,11 +127,12 @@ class RemoteModel(FaceModel):
         Raises:
           UserError: no answer after all tries, or a refusal.
         """
+        crops, answer = self.description.parts.faces, self.description.parts.answer
         if not self._sends_pictures:
-            return self._request(CROPS, faces, (PROBABILITIES,))[PROBABILITIES]
-        given = {"pictures": as_png(faces["crops"]), **faces}
-        del given["crops"]
-        return self._request(PICTURES, given, (PROBABILITIES,))[PROBABILITIES]
+            return self._request(CROPS, faces, (answer,))[answer]
+        given = {"pictures": as_png(faces[crops]), **faces}
+        del given[crops]
+        return self._request(PICTURES, given, (answer,))[answer]
 
     def close(self) -> None:
         """Closes the connections."""
@@ -232,8 +230,9 @@ def read_card(path: Path) -> ModelDescription:
 
 
 def as_png(crops: np.ndarray) -> np.ndarray:
-    """Picture files of crops `[B, rows, columns, 1]`, as an array of bytes `[B]`."""
+    """Picture files of crops `[B, rows, columns, 1 or 3]`, as an array of bytes `[B]`."""
     files = np.empty(len(crops), object)
     for row, crop in enumerate(crops):
-        files[row] = cv2.imencode(".png", crop)[1].tobytes()
+        # OpenCV takes colours as blue, green, red; of one channel the order is the same.
+        files[row] = cv2.imencode(".png", np.ascontiguousarray(crop[..., ::-1]))[1].tobytes()
     return files

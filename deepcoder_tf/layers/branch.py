@@ -9,7 +9,6 @@ import tensorflow as tf
 
 __all__ = ["Branch", "PictureDecoder"]
 
-BRANCH_KERNEL = 3
 DECODER_KERNEL = 4
 """A multiple of the stride, so that no pixel is written more often than its neighbour."""
 
@@ -26,25 +25,29 @@ class Branch(keras.layers.Layer):
 
     Args:
       filters: of each convolution; the last is the size of the code.
+      kernels: side of each convolution, pixels of the map.
       leak: slope below 0.
 
     Source: Disentangling expression representations, Section 3 ("four Conv. layers, with
     leaky-ReLU").
     """
 
-    def __init__(self, filters: Sequence[int], leak: float = 0.2, **kwargs) -> None:
+    def __init__(
+        self, filters: Sequence[int], kernels: Sequence[int], leak: float = 0.2, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = tuple(filters)
+        self.kernels = tuple(kernels)
         self.leak = leak
         self.convolutions = [
             keras.layers.Conv2D(
                 count,
-                BRANCH_KERNEL,
+                side,
                 padding="same",
                 kernel_initializer="he_normal",
                 name=f"convolution_{n}",
             )
-            for n, count in enumerate(self.filters)
+            for n, (count, side) in enumerate(zip(self.filters, self.kernels, strict=True))
         ]
 
     def build(self, input_shape) -> None:
@@ -62,7 +65,12 @@ class Branch(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
-        return {**super().get_config(), "filters": list(self.filters), "leak": self.leak}
+        return {
+            **super().get_config(),
+            "filters": list(self.filters),
+            "kernels": list(self.kernels),
+            "leak": self.leak,
+        }
 
 
 @keras.saving.register_keras_serializable("deepcoder_tf")

@@ -1,4 +1,4 @@
-"""Pictures and videos with the face marked and a panel of action unit bars beside it.
+"""Pictures and videos with the face marked and a panel of bars beside it.
 
 The panel stands at the right of the picture, so that it covers nothing; small pictures are enlarged
 until the panel can be read.
@@ -15,12 +15,12 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from deepcoder_tf.action_units import LEVELS, NAMES
+from deepcoder_tf.action_units import NAMES
 from deepcoder_tf.errors import UserError, explain_os_error
 from deepcoder_tf.faces.videos import is_video, promised_frames
 from deepcoder_tf.files import replacing
 from deepcoder_tf.prediction.predictor import PredictedFrame
-from deepcoder_tf.prediction.rows import UNREADABLE, ActionUnit, AUPrediction
+from deepcoder_tf.prediction.rows import UNREADABLE, Bar, FacePrediction
 
 __all__ = ["AnnotationWriter", "Panel", "draw"]
 
@@ -40,8 +40,11 @@ FACE_COLOURS: tuple[Colour, ...] = (
 )
 """One for each face, by its number; also the colour of its bars."""
 
+TICKS = 5
+"""Parts that ticks divide a track into: levels of action units, fifths of a probability."""
+
 ROW, PADDING, TITLE, WIDTH = 34, 12, 34, 264
-"""Pixels of one action unit, of the margins, of the heading and of the panel at scale 1."""
+"""Pixels of one bar, of the margins, of the heading and of the panel at scale 1."""
 
 TEXT_HEIGHT = 480
 """Pictures higher than this get a larger panel with larger text."""
@@ -59,22 +62,22 @@ CODEC = "mp4v"
 class Panel:
     """The bars of one face, `[height, width, 3]`; what never changes is drawn once."""
 
-    def __init__(self, action_units: Sequence[str], height: int) -> None:
+    def __init__(self, names: Sequence[str], height: int) -> None:
         """Lays the panel out.
 
         Args:
-          action_units: in row order.
-          height: pixels, at least `Panel.least_height(action_units)`.
+          names: of action units or expressions, in row order.
+          height: pixels, at least `Panel.least_height(names)`.
         """
-        self.action_units = tuple(action_units)
+        self.names = tuple(names)
         self.height = height
-        self.scale = min(height / self.least_height(action_units), max(1.0, height / TEXT_HEIGHT))
+        self.scale = min(height / self.least_height(names), max(1.0, height / TEXT_HEIGHT))
         self.width = round(WIDTH * self.scale)
 
     @staticmethod
-    def least_height(action_units: Sequence[str]) -> int:
+    def least_height(names: Sequence[str]) -> int:
         """Pixels below which the text could not be read."""
-        return TITLE + ROW * len(action_units) + 2 * PADDING
+        return TITLE + ROW * len(names) + 2 * PADDING
 
     @cached_property
     def _blank(self) -> np.ndarray:
@@ -82,25 +85,25 @@ class Panel:
         image = np.full((self.height, self.width, 3), BACKGROUND, np.uint8)
         canvas = Image.fromarray(image)
         pen = ImageDraw.Draw(canvas)
-        for row, name in enumerate(self.action_units):
+        for row, name in enumerate(self.names):
             left, top = self._px(PADDING), self._row_top(row)
             pen.text((left, top), name, DIM, _font(self._px(11), bold=True), "lt")
             beside = left + self._px(40)
             pen.text((beside, top), NAMES.get(name, ""), DIM, _font(self._px(11)), "lt")
         image = np.array(canvas)
-        for row in range(len(self.action_units)):
+        for row in range(len(self.names)):
             left, right, top, bottom = self._track(row)
             cv2.rectangle(image, (left, top), (right, bottom), TRACK, -1)
-            for level in range(1, LEVELS - 1):
-                x = self._x(level)
+            for tick in range(1, TICKS):
+                x = self._x(tick / TICKS)
                 cv2.line(image, (x, top), (x, bottom), TICK, 1)
         return image
 
-    def draw(self, row: AUPrediction | None, title: str, colour: Colour) -> np.ndarray:
+    def draw(self, row: FacePrediction | None, title: str, colour: Colour) -> np.ndarray:
         """The panel of one face.
 
         Args:
-          row: what is drawn; None, or a row without action units, gives empty bars.
+          row: what is drawn; None, or a row without a face, gives empty bars.
           title: the heading.
           colour: of the bars.
 
@@ -108,33 +111,34 @@ class Panel:
           `[height, width, 3]` uint8 BGR.
         """
         image = self._blank.copy()
-        units = row.action_units if row is not None and row.action_units is not None else {}
-        for i, name in enumerate(self.action_units):
-            if name in units:
-                self._draw_bar(image, i, units[name], colour)
+        bars = {} if row is None else row.bars()
+        for i, name in enumerate(self.names):
+            if name in bars:
+                self._draw_bar(image, i, bars[name], colour)
         canvas = Image.fromarray(image)
         pen = ImageDraw.Draw(canvas)
         left = self._px(PADDING)
         pen.text((left, left), title, BRIGHT, _font(self._px(13), bold=True), "lt")
-        for i, name in enumerate(self.action_units):
-            if name not in units:
+        for i, name in enumerate(self.names):
+            if name not in bars:
                 continue
-            top, unit = self._row_top(i), units[name]
-            ink = BRIGHT if unit.presence else DIM
-            if unit.presence:
+            top, bar = self._row_top(i), bars[name]
+            ink = BRIGHT if bar.bright else DIM
+            if bar.bright:
                 pen.text((left, top), name, ink, _font(self._px(11), bold=True), "lt")
             right = self.width - left
-            pen.text((right, top), f"{unit.intensity:.1f}", ink, _font(self._px(11), True), "rt")
+            pen.text((right, top), bar.text, ink, _font(self._px(11), True), "rt")
         return np.array(canvas)
 
-    def _draw_bar(self, image: np.ndarray, row: int, unit: ActionUnit, colour: Colour) -> None:
-        """The expected level as a bar and one standard deviation to both sides as a whisker."""
+    def _draw_bar(self, image: np.ndarray, row: int, bar: Bar, colour: Colour) -> None:
+        """The number as a bar, with its whisker where it has one."""
         left, _, top, bottom = self._track(row)
-        fill = colour if unit.presence else _mix(colour, TRACK, 0.55)
-        end = self._x(unit.intensity)
+        fill = colour if bar.bright else _mix(colour, TRACK, 0.55)
+        end = self._x(bar.share)
         cv2.rectangle(image, (left, top), (max(end, left + 1), bottom), fill, -1)
-        low = self._x(max(0.0, unit.intensity - unit.standard_deviation))
-        high = self._x(min(LEVELS - 1.0, unit.intensity + unit.standard_deviation))
+        if bar.whisker is None:
+            return
+        low, high = (self._x(share) for share in bar.whisker)
         middle, cap = (top + bottom) // 2, max(2, (bottom - top) // 3)
         weight = max(1, round(self.scale))
         cv2.line(image, (low, middle), (high, middle), BRIGHT, weight)
@@ -148,19 +152,19 @@ class Panel:
         return self._px(PADDING + TITLE + ROW * row)
 
     def _track(self, row: int) -> tuple[int, int, int, int]:
-        """Left, right, top, bottom of a bar at level 5."""
+        """Left, right, top, bottom of a bar of full length."""
         top = self._row_top(row) + self._px(14)
         return self._px(PADDING), self.width - self._px(PADDING), top, top + self._px(9)
 
-    def _x(self, level: float) -> int:
+    def _x(self, share: float) -> int:
         left, right, _, _ = self._track(0)
-        return round(left + (right - left) * level / (LEVELS - 1))
+        return round(left + (right - left) * share)
 
 
 def draw(
     image: np.ndarray,
-    rows: Sequence[AUPrediction],
-    action_units: Sequence[str],
+    rows: Sequence[FacePrediction],
+    names: Sequence[str],
     panels: int = 1,
 ) -> np.ndarray:
     """One picture with its faces marked and their bars at the right.
@@ -168,13 +172,13 @@ def draw(
     Args:
       image: `[H, W, 3]` uint8 BGR.
       rows: of this picture.
-      action_units: of the model.
+      names: of the model's action units or expressions.
       panels: faces that get a panel, those with the smallest numbers; at least 1.
 
     Returns:
       `[H', W', 3]` uint8 BGR with even sides (video codecs want them), H' >= H.
     """
-    rows_high = max(image.shape[0], Panel.least_height(action_units))
+    rows_high = max(image.shape[0], Panel.least_height(names))
     rows_high += rows_high % 2
     zoom = rows_high / image.shape[0]
     wide = max(2, round(image.shape[1] * zoom))
@@ -183,7 +187,7 @@ def draw(
     faces = [row for row in rows if row.success]
     for row in faces:
         _mark(picture, row, zoom)
-    panel = _panel(tuple(action_units), rows_high)
+    panel = _panel(tuple(names), rows_high)
     parts = [picture]
     for i in range(panels):
         face = faces[i] if i < len(faces) else None
@@ -193,7 +197,7 @@ def draw(
     return joined[:, : joined.shape[1] // 2 * 2]
 
 
-def _title(row: AUPrediction | None, rows: Sequence[AUPrediction], i: int, panels: int) -> str:
+def _title(row: FacePrediction | None, rows: Sequence[FacePrediction], i: int, panels: int) -> str:
     faces = sum(other.success for other in rows)
     if row is None:
         return "" if i > 0 else ("unreadable" if rows[0].status == UNREADABLE else "no face")
@@ -201,7 +205,7 @@ def _title(row: AUPrediction | None, rows: Sequence[AUPrediction], i: int, panel
     return f"face {row.face_id}{rest}"
 
 
-def _mark(picture: np.ndarray, row: AUPrediction, zoom: float) -> None:
+def _mark(picture: np.ndarray, row: FacePrediction, zoom: float) -> None:
     """Corners of the face box and small dots on the landmarks, in place."""
     assert row.box is not None and row.landmarks is not None
     colour = _colour(row.face_id or 0)
@@ -231,8 +235,8 @@ def _mix(a: Colour, b: Colour, share: float) -> Colour:
 
 
 @lru_cache(maxsize=4)
-def _panel(action_units: tuple[str, ...], height: int) -> Panel:
-    return Panel(action_units, height)
+def _panel(names: tuple[str, ...], height: int) -> Panel:
+    return Panel(names, height)
 
 
 @lru_cache(maxsize=32)
@@ -245,6 +249,8 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 class AnnotationWriter:
     """Writes `NAME_aus.png` for a photo and `NAME_aus.mp4` for a video into one folder.
 
+    Of a model of expressions, `NAME_expressions.png` and `.mp4`.
+
     A video is finished when the next file begins or at `close`; until then its name ends in
     `.partial.mp4`.
     """
@@ -252,8 +258,9 @@ class AnnotationWriter:
     def __init__(
         self,
         folder: str | Path,
-        action_units: Sequence[str],
+        names: Sequence[str],
         *,
+        drawn: str = "aus",
         all_faces: bool = False,
         inputs: Iterable[Path] = (),
     ) -> None:
@@ -261,7 +268,7 @@ class AnnotationWriter:
 
         Args:
           folder: where the pictures go.
-          action_units: of the model.
+          names: of the model's action units or expressions.
           all_faces: room for several panels.
           inputs: files that must not be written over.
 
@@ -269,7 +276,8 @@ class AnnotationWriter:
           UserError: the folder cannot be made.
         """
         self.folder = Path(folder)
-        self.action_units = tuple(action_units)
+        self.names = tuple(names)
+        self.drawn = drawn
         self.all_faces = all_faces
         self.written: list[Path] = []
         self._taken = {path.resolve() for path in inputs}
@@ -295,14 +303,14 @@ class AnnotationWriter:
         faces = sum(row.success for row in frame.rows)
         if not is_video(frame.path):
             panels = max(1, min(faces, MOST_PANELS)) if self.all_faces else 1
-            picture = draw(frame.image, frame.rows, self.action_units, panels)
+            picture = draw(frame.image, frame.rows, self.names, panels)
             path = self._name(frame.path, ".png")
             with replacing(path, "wb") as stream:
                 stream.write(cv2.imencode(".png", picture)[1].tobytes())
             self.written.append(path)
             return
         panels = MOST_PANELS_VIDEO if self.all_faces else 1
-        picture = draw(frame.image, frame.rows, self.action_units, panels)
+        picture = draw(frame.image, frame.rows, self.names, panels)
         if self._video is None:
             path = self._name(frame.path, ".mp4")
             self._video = _VideoFile(path, frame.frame_rate, picture.shape)
@@ -321,10 +329,10 @@ class AnnotationWriter:
 
     def _name(self, source: Path, suffix: str) -> Path:
         """A name that this run neither reads nor has written."""
-        path, count = self.folder / f"{source.stem}_aus{suffix}", 1
+        path, count = self.folder / f"{source.stem}_{self.drawn}{suffix}", 1
         while path.resolve() in self._taken:
             count += 1
-            path = self.folder / f"{source.stem}_aus-{count}{suffix}"
+            path = self.folder / f"{source.stem}_{self.drawn}-{count}{suffix}"
         self._taken.add(path.resolve())
         return path
 

@@ -1,4 +1,4 @@
-"""An exported model: crops in, distributions over levels out."""
+"""An exported model: crops of faces in, distributions over levels or over expressions out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from deepcoder_tf import action_units
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.face_model import POINTS, FaceModel, ModelDescription
 from deepcoder_tf.lite_model import SUFFIX, LiteModel
@@ -119,17 +118,18 @@ class ServingModel(FaceModel):
                     f"install that one, or {cure}"
                 )
             raise UserError(f"{self.folder} cannot be loaded ({reason}); {cure}") from error
-        wanted = [None, len(self.description.action_units), action_units.LEVELS]
-        answer = self._serve.structured_outputs.get("level_probabilities")
+        parts = self.description.parts
+        wanted = [None, *self.description.answer_shape]
+        answer = self._serve.structured_outputs.get(parts.answer)
         takes = self._serve.structured_input_signature[1]
         if (
-            not fits(takes, self.description.crop_shape)
+            not fits(takes, self.description)
             or answer is None
             or not answer.shape.is_compatible_with(wanted)
         ):
             raise UserError(
-                f"{self.folder}: {SIGNATURE} must take uint8 crops, or these and float32 landmarks "
-                f"[None, {POINTS}, 2], and give level_probabilities {wanted}; it takes "
+                f"{self.folder}: {SIGNATURE} must take uint8 {parts.faces}, or these and float32 "
+                f"landmarks [None, {POINTS}, 2], and give {parts.answer} {wanted}; it takes "
                 f"{', '.join(map(str, takes.values()))} and gives {answer}; "
                 "export it with deepcoder-export"
             )
@@ -138,7 +138,7 @@ class ServingModel(FaceModel):
     def answer(self, faces: dict[str, np.ndarray]) -> np.ndarray:
         """One call of the signature; see `FaceModel.answer`."""
         given = {name: tf.constant(values) for name, values in faces.items()}
-        return self._serve(**given)["level_probabilities"].numpy()
+        return self._serve(**given)[self.description.parts.answer].numpy()
 
 
 def version_of(folder: Path) -> str:
@@ -151,13 +151,14 @@ def version_of(folder: Path) -> str:
     return graphs[0].meta_info_def.tensorflow_version if graphs else ""
 
 
-def fits(takes: dict[str, tf.TensorSpec], crop_shape: tuple[int, int]) -> bool:
-    """Whether a signature takes crops, and nothing beside them but landmarks."""
+def fits(takes: dict[str, tf.TensorSpec], description: ModelDescription) -> bool:
+    """Whether a signature takes faces as described, and nothing beside them but landmarks."""
+    faces = description.parts.faces
     known = {
-        "crops": tf.TensorSpec((None, *crop_shape, 1), tf.uint8),
+        faces: tf.TensorSpec((None, *description.face_shape), tf.uint8),
         "landmarks": tf.TensorSpec((None, POINTS, 2), tf.float32),
     }
-    return "crops" in takes and all(
+    return faces in takes and all(
         name in known
         and spec.dtype == known[name].dtype
         and spec.shape.is_compatible_with(known[name].shape)

@@ -1,4 +1,4 @@
-"""Photos and videos in, action units out: faces in worker threads beside the batched model."""
+"""Photos and videos in, a row a face out: faces in worker threads beside the batched model."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
-from deepcoder_tf import levels
-from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.face_model import FaceModel
 from deepcoder_tf.faces.aligner import Face, FaceAligner
 from deepcoder_tf.faces.images import read_image
-from deepcoder_tf.faces.registration import register
 from deepcoder_tf.prediction.identities import FaceIdentities
 from deepcoder_tf.prediction.inputs import (
     Input,
@@ -29,7 +26,8 @@ from deepcoder_tf.prediction.inputs import (
     read_frames,
 )
 from deepcoder_tf.prediction.model import load_model
-from deepcoder_tf.prediction.rows import NO_FACE, UNREADABLE, ActionUnit, AUPrediction
+from deepcoder_tf.prediction.rows import NO_FACE, UNREADABLE, FacePrediction
+from deepcoder_tf.prediction.views import CutFace, view_of
 
 __all__ = ["BATCH_SIZE", "PredictedFrame", "Predictor"]
 
@@ -55,22 +53,10 @@ class PredictedFrame:
 
     path: Path
     number: int
-    rows: tuple[AUPrediction, ...]
+    rows: tuple[FacePrediction, ...]
     image: np.ndarray | None
     frame_rate: float
     identities: FaceIdentities
-
-
-class AlignedFace(NamedTuple):
-    """A face as models see it, registered to the mean shape.
-
-    Attributes:
-      crop: `[240, 160]` uint8 grey.
-      landmarks: `[49, 2]` float32, crop pixels (x, y).
-    """
-
-    crop: np.ndarray
-    landmarks: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -80,12 +66,12 @@ class AnalysedFrame:
     source: InputFrame
     image: np.ndarray | None
     faces: tuple[Face, ...] = ()
-    aligned: tuple[AlignedFace, ...] = ()
+    aligned: tuple[CutFace, ...] = ()
     problem: str = ""
 
 
 class Predictor:
-    """Action units of every face in photos and videos.
+    """Action units, or the expression, of every face in photos and videos.
 
     dlib and OpenCV let go of Python's lock, so that threads find faces while the model runs.
     """
@@ -117,6 +103,7 @@ class Predictor:
         if batch_size < 1 or threads < 1:
             raise ValueError(f"batch_size {batch_size} and threads {threads} must be at least 1")
         self.model = model if isinstance(model, FaceModel) else load_model(model)
+        self.view = view_of(self.model.description)
         self.batch_size = batch_size
         self.threads = threads
         first = FaceAligner(choice=faces, landmarks=landmarks)
@@ -128,37 +115,34 @@ class Predictor:
 
     @property
     def action_units(self) -> tuple[str, ...]:
-        """The model's action units, in column order."""
+        """The model's action units, in column order; none of a model of expressions."""
         return self.model.description.action_units
 
     def predict_crops(
         self, crops: np.ndarray, landmarks: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
-        """Predicts crops that are registered already.
+        """Predicts faces that are cut already.
 
         Args:
-          crops: `[N, 240, 160, 1]` uint8 grey, registered to the model's mean shape, not equalised.
-          landmarks: `[N, 49, 2]`, registered likewise, crop pixels (x, y); for a model that wants
-            them beside the picture (`model.needs_landmarks`).
+          crops: `[N, rows, columns, channels]` uint8, cut as the model wants them: of action units
+            `[N, 240, 160, 1]` grey, registered to its mean shape, not equalised.
+          landmarks: `[N, 49, 2]`, moved likewise, crop pixels (x, y); for a model that wants them
+            beside the picture (`model.needs_landmarks`).
 
         Returns:
-          `"intensity"` `[N, Q]`, `"presence"` `[N, Q]` int32, `"standard_deviation"` `[N, Q]` and
-          `"level_probabilities"` `[N, Q, 6]`, float64, all from one distribution.
+          float64, all from one distribution: `"intensity"` `[N, Q]`, `"presence"` `[N, Q]` int32,
+          `"standard_deviation"` `[N, Q]` and `"level_probabilities"` `[N, Q, 6]`; of a model of
+          expressions `"expression"` `[N]` int32, `"confidence"` `[N]`, `"entropy"` `[N]` and
+          `"expression_probabilities"` `[N, 8]`.
 
         Raises:
           ValueError: crops of another shape or type, or landmarks that do not fit them.
         """
-        summary = levels.summarise(
+        return self.view.summarise(
             self.model.probabilities(np.asarray(crops), self.batch_size, landmarks)
         )
-        return {
-            "intensity": summary.intensity,
-            "presence": summary.presence,
-            "standard_deviation": summary.standard_deviation,
-            "level_probabilities": summary.probabilities,
-        }
 
-    def predict(self, files: str | Path | Sequence[str | Path]) -> Iterator[AUPrediction]:
+    def predict(self, files: str | Path | Sequence[str | Path]) -> Iterator[FacePrediction]:
         """Predicts photos, videos and folders of them.
 
         Args:
@@ -195,11 +179,11 @@ class Predictor:
           Every frame, in the order of the input.
         """
         identify = FaceIdentities() if identities is None else identities
-        for frame, summary in self._with_levels(self._analysed(inputs, keep_images, start)):
+        for frame, P in self._with_answers(self._analysed(inputs, keep_images, start)):
             source = frame.source
             if source.number == 0:  # another file
                 identify = FaceIdentities()
-            rows = self._rows(frame, summary, identify)
+            rows = self._rows(frame, P, identify)
             yield PredictedFrame(
                 source.path, source.number, rows, frame.image, source.frame_rate, identify
             )
@@ -236,25 +220,17 @@ class Predictor:
         aligner = self._aligners.get()
         try:
             faces = aligner.analyse(image)
-            description = self.model.description
-            mean_shape = description.mean_shape
-            aligned = tuple(
-                AlignedFace(
-                    aligner.align(image, face, mean_shape, description.crop_shape),
-                    register(face.landmarks49[np.newaxis], mean_shape)[0],
-                )
-                for face in faces
-            )
+            aligned = tuple(self.view.cut(image, face) for face in faces)
         finally:
             self._aligners.put(aligner)
         return AnalysedFrame(source, image if keep_image else None, tuple(faces), aligned)
 
-    def _with_levels(
+    def _with_answers(
         self, frames: Iterable[AnalysedFrame]
-    ) -> Iterator[tuple[AnalysedFrame, levels.LevelSummary]]:
-        """Runs the model on full batches of faces and gives each frame the levels of its own."""
+    ) -> Iterator[tuple[AnalysedFrame, np.ndarray]]:
+        """Runs the model on full batches of faces and gives each frame the answers to its own."""
         waiting: deque[AnalysedFrame] = deque()
-        faces: list[AlignedFace] = []
+        faces: list[CutFace] = []
         answers: deque[np.ndarray] = deque()
         for frame in frames:
             waiting.append(frame)
@@ -275,58 +251,44 @@ class Predictor:
         while waiting:
             yield self._with_own(waiting.popleft(), answers)
 
-    def _probabilities(self, faces: Sequence[AlignedFace]) -> np.ndarray:
-        """`[N, Q, 6]` of a list of faces; none is no call."""
+    def _probabilities(self, faces: Sequence[CutFace]) -> np.ndarray:
+        """The model's answer to a list of faces; none is no call."""
         if not faces:
-            return np.zeros((0, len(self.action_units), LEVELS))
+            return np.zeros((0, *self.model.description.answer_shape))
         crops, landmarks = (np.stack(parts) for parts in zip(*faces, strict=True))
-        return self.model.probabilities(crops[..., np.newaxis], self.batch_size, landmarks)
+        return self.model.probabilities(crops, self.batch_size, landmarks)
 
-    @staticmethod
     def _with_own(
-        frame: AnalysedFrame, answers: deque[np.ndarray]
-    ) -> tuple[AnalysedFrame, levels.LevelSummary]:
+        self, frame: AnalysedFrame, answers: deque[np.ndarray]
+    ) -> tuple[AnalysedFrame, np.ndarray]:
         own = [answers.popleft() for _ in frame.aligned]
-        return frame, levels.summarise(np.stack(own) if own else np.zeros((0, 1, LEVELS)))
+        return frame, np.reshape(own, (len(own), *self.model.description.answer_shape))
 
     def _rows(
-        self, frame: AnalysedFrame, summary: levels.LevelSummary, identify: FaceIdentities
-    ) -> tuple[AUPrediction, ...]:
+        self, frame: AnalysedFrame, P: np.ndarray, identify: FaceIdentities
+    ) -> tuple[FacePrediction, ...]:
         source = frame.source
         boxes = [(f.box.x, f.box.y, f.box.width, f.box.height) for f in frame.faces]
         numbers = identify(boxes)
+        where: dict[str, Any] = {
+            "file": str(source.path),
+            "frame": source.number,
+            "timestamp": source.timestamp,
+        }
         if not frame.faces:
             status = UNREADABLE if frame.problem else NO_FACE
-            row = AUPrediction(
-                str(source.path),
-                source.number,
-                timestamp=source.timestamp,
-                status=status,
-                reason=frame.problem,
-            )
-            return (row,)
+            return (self.view.none(**where, status=status, reason=frame.problem),)
+        said = self.view.summarise(P)
         rows = [
-            AUPrediction(
-                str(source.path),
-                source.number,
+            self.view.row(
+                said,
+                i,
+                **where,
                 face_id=numbers[i],
-                timestamp=source.timestamp,
                 confidence=face.score,
-                action_units=self._action_units(summary, i),
                 box=boxes[i],
                 landmarks=face.landmarks49,
             )
             for i, face in enumerate(frame.faces)
         ]
         return tuple(sorted(rows, key=lambda row: row.face_id or 0))
-
-    def _action_units(self, summary: levels.LevelSummary, face: int) -> dict[str, ActionUnit]:
-        return {
-            name: ActionUnit(
-                float(summary.intensity[face, q]),
-                int(summary.presence[face, q]),
-                float(summary.standard_deviation[face, q]),
-                tuple(summary.probabilities[face, q].tolist()),
-            )
-            for q, name in enumerate(self.action_units)
-        }

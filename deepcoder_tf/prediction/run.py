@@ -72,7 +72,7 @@ class PredictionSummary:
 
     Attributes:
       frames: frames and photos, readable or not.
-      faces: rows with action units.
+      faces: rows with a face.
       no_face: frames without a face.
       unreadable: frames and files that could not be read.
       annotated: pictures and videos written.
@@ -143,7 +143,7 @@ def _begin(
 ) -> Progress:
     """Where the run begins: behind what an earlier one finished, or at the first frame."""
     # Threads and batches leave the numbers as they are: they may change in between.
-    options = (predictor.action_units, run.faces, run.landmarks)
+    options = (predictor.model.description.names, run.faces, run.landmarks)
     digest = digest_of(predictor.model.identity, options, inputs)
     if not run.resume or run.annotate is not None:  # what is drawn is not kept
         return Progress(digest)
@@ -171,7 +171,7 @@ def _write_rows(
     """
     writer = csv.writer(stream, lineterminator="\n")
     if not progress.size:
-        writer.writerow(csv_header(predictor.action_units))
+        writer.writerow(csv_header(predictor.view.columns))
     reasons: dict[str, str] = {}
     drawer = _drawer(run, predictor, inputs)
     frames = predictor.predict_frames(
@@ -194,7 +194,7 @@ def _write_rows(
             for frame in frames:
                 between = False
                 for row in frame.rows:
-                    writer.writerow(csv_line(row, predictor.action_units))
+                    writer.writerow(csv_line(row, predictor.view.columns))
                     progress.counts[row.status] += 1
                     if row.reason:
                         reasons.setdefault(row.file, row.reason)
@@ -234,7 +234,8 @@ def _drawer(
         return None
     return AnnotationWriter(
         run.annotate,
-        predictor.action_units,
+        predictor.model.description.names,
+        drawn=predictor.view.drawn,
         all_faces=run.faces == "all",
         inputs=[entry.path for entry in inputs],
     )

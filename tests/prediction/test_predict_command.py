@@ -16,7 +16,7 @@ import pytest
 from deepcoder_tf.cli import predict
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.prediction import run as module
-from deepcoder_tf.prediction.rows import AUPrediction, csv_header, csv_line
+from deepcoder_tf.prediction.rows import AUPrediction, action_unit_columns, csv_header, csv_line
 
 LEADING = ["file", "frame", "face_id", "timestamp", "confidence", "success", "status"]
 
@@ -37,11 +37,11 @@ def test_the_csv_is_the_library_call(model_folder, predictor, photo, video, tmp_
     assert "14 frames: 12 faces, 2 without a face, 0 unreadable" in capsys.readouterr().out
     assert [path.name for path in output.parent.iterdir()] == ["out.csv"]
     lines, rows = read(output), list(predictor.predict([video, photo]))
-    assert list(lines[0]) == csv_header(("AU01", "AU12", "AU25"))
+    assert list(lines[0]) == csv_header(action_unit_columns(("AU01", "AU12", "AU25")))
     assert list(lines[0])[:9] == [*LEADING, "AU01_r", "AU01_c"]
     assert len(lines) == len(rows) == 14
     for line, row in zip(lines, rows, strict=True):
-        assert list(line.values()) == csv_line(row, ("AU01", "AU12", "AU25"))
+        assert list(line.values()) == csv_line(row, action_unit_columns(("AU01", "AU12", "AU25")))
         assert line["success"] == str(int(row.success))
         for name, unit in (row.action_units or {}).items():
             assert float(line[f"{name}_r"]) == pytest.approx(unit.intensity, abs=1e-12)
@@ -69,10 +69,10 @@ def test_every_line_can_be_computed_again_from_its_probabilities(model_folder, v
 
 
 def test_the_empty_cells_of_a_bad_frame_fit_the_header():
-    names = ("AU01", "AU12")
+    columns = action_unit_columns(("AU01", "AU12"))
     row = AUPrediction("a, b.avi", 3, timestamp=0.12, status="unreadable", reason="cut short")
-    cells = csv_line(row, names)
-    assert len(cells) == len(csv_header(names)) == 7 + 2 * 9
+    cells = csv_line(row, columns)
+    assert len(cells) == len(csv_header(columns)) == 7 + 2 * 9
     assert cells[:7] == ["a, b.avi", "3", "", "0.120", "", "0", "unreadable: cut short"]
     assert set(cells[7:]) == {""}
 

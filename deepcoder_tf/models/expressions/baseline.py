@@ -52,7 +52,8 @@ class Baseline(ExpressionSystem):
 
     def new_branch(self, name: str) -> Branch:
         """A branch as the options describe it."""
-        return Branch(self.config.branch_filters, self.config.leak, name=name)
+        config = self.config
+        return Branch(config.branch_filters, config.branch_kernels, config.leak, name=name)
 
     @property
     def code_size(self) -> int:
