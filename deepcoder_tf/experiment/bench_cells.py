@@ -169,10 +169,12 @@ def plan_cells(
         for fold in folds:
             for name in (name for name in order if seed in wanted[name]):
                 config = dataclasses.replace(variants[name], fold=fold, seed=seed)
-                cnn = variants[FEATURES] if sees_cnn(config) else None
-                if isinstance(cnn, Config):
-                    cnn = dataclasses.replace(cnn, fold=fold, seed=seed)
-                cells.append(Cell(name, config, cnn))
+                features = variants[FEATURES] if sees_cnn(config) else None
+                if isinstance(features, Config):
+                    cnn = dataclasses.replace(features, fold=fold, seed=seed)
+                    cells.append(Cell(name, config, cnn))
+                else:
+                    cells.append(Cell(name, config))
     return cells
 
 
