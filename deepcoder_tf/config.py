@@ -1,18 +1,12 @@
-"""What a run is made of: frozen, validated, JSON in and out. No TensorFlow and no flags here.
-
-Every option is a field made by `option`, which carries its help, range and choices; the command
-line, the validation and the saved JSON are all derived from these fields, so that they agree.
-"""
+"""What a run on action units is made of. No TensorFlow and no flags here; see `options`."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.options import Options, option
 
 __all__ = [
     "FEATURE_SYSTEMS",
@@ -21,7 +15,6 @@ __all__ = [
     "SYSTEMS",
     "CoderSpec",
     "Config",
-    "option",
     "parse_coders",
     "preset",
 ]
@@ -39,31 +32,6 @@ FEATURE_SYSTEMS = ("vogpae", "vae_dgp", "gp", "sor", "mlr")
 
 SYSTEMS = (*STACKS, *NETWORKS, *FEATURE_SYSTEMS)
 """The rows of the paper's Table 1."""
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] | None = None,
-) -> Any:
-    """A dataclass field that documents and bounds itself.
-
-    Args:
-      default: the value when nothing is said.
-      help: one sentence with the unit.
-      low: smallest allowed value (each entry, for tuples).
-      high: largest allowed value.
-      choices: the allowed words.
-
-    Returns:
-      The field.
-    """
-    return dataclasses.field(
-        default=default, metadata={"help": help, "low": low, "high": high, "choices": choices}
-    )
 
 
 class CoderSpec(NamedTuple):
@@ -111,7 +79,7 @@ def parse_coders(text: str) -> tuple[CoderSpec, ...]:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Everything that decides the numbers of a run. The defaults are the paper's sizes.
 
     Raises:
@@ -397,8 +365,7 @@ class Config:
     seed: int = option(0, "seed of every random number of the run", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            check_option(field, getattr(self, field.name))
+        super().__post_init__()
         parse_coders(self.coders)
         if self.system == "dcp" and self.stack[-1].kind == "gp":
             raise UserError(
@@ -425,61 +392,6 @@ class Config:
     def stack(self) -> tuple[CoderSpec, ...]:
         """The coders, top first."""
         return parse_coders(self.coders)
-
-    def to_json(self) -> str:
-        """The options as JSON text, one per line."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Config:
-        """The inverse of `to_json` after `json.loads`.
-
-        Args:
-          values: option names and values; a missing option keeps its default.
-
-        Returns:
-          The configuration.
-
-        Raises:
-          UserError: an option that does not exist, or a value outside its range.
-        """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise UserError(f"unknown option {unknown[0]!r}; known are {', '.join(sorted(known))}")
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**plain)
-
-
-def check_option(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises `UserError` where a value is of another kind than the default, or out of its range."""
-    check_kind(field, value)
-    meta = field.metadata
-    if meta["choices"] and value not in meta["choices"]:
-        raise UserError(f"--{field.name}={value}: choose one of {', '.join(meta['choices'])}")
-    for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, str):
-            continue
-        low, high = meta["low"], meta["high"]
-        if (low is not None and not number >= low) or (high is not None and not number <= high):
-            between = f"{'' if low is None else low}..{'' if high is None else high}"
-            raise UserError(f"--{field.name}={value} is outside {between} ({meta['help']})")
-
-
-def check_kind(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises `UserError` for a value that a JSON file may hold but the option cannot."""
-    default: Any = field.default
-    listed = isinstance(default, tuple)
-    kind = type(default[0] if listed else default)
-    allowed = {int: (int,), float: (int, float), str: (str,)}[kind]
-    entries = value if listed and isinstance(value, tuple) else (value,)
-    if not entries or not all(isinstance(entry, allowed) for entry in entries):
-        wanted = {int: "a whole number", float: "a number", str: "a word"}[kind]
-        wanted = f"a list of {wanted.split(' ', 1)[1]}s, at least one" if listed else wanted
-        raise UserError(f"--{field.name}={value}: wanted {wanted} ({field.metadata['help']})")
 
 
 SMALL: dict[str, Any] = {

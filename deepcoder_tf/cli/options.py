@@ -1,20 +1,30 @@
-"""Flags made from the fields of `Config`, so that help, range and default are said once."""
+"""Flags made from the fields of `Config` and `RecogniserConfig`: help, range and default said once.
+
+A flag that both have means the same in both; `--system` decides whose the run is.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
 
 from deepcoder_tf.config import Config, preset
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.options import Options
+from deepcoder_tf.recogniser_config import (
+    EXPRESSION_SYSTEMS,
+    RecogniserConfig,
+    recogniser_preset,
+)
 
 __all__ = ["config_of", "define_config", "given_options"]
 
 
 def define_config(values: flags.FlagValues) -> None:
-    """Defines `--preset` and a flag for every option of `Config`.
+    """Defines `--preset` and a flag for every option of `Config` and `RecogniserConfig`.
 
     A flag that is not given takes its value from the preset.
 
@@ -28,31 +38,48 @@ def define_config(values: flags.FlagValues) -> None:
         "sizes to start from: the paper's, those that train in minutes on two cores, or a phone's",
         flag_values=values,
     )
-    for field in dataclasses.fields(Config):
-        define(field, values)
+    shared: dict[str, list[dataclasses.Field[Any]]] = {}
+    for options in (Config, RecogniserConfig):
+        for field in dataclasses.fields(options):
+            shared.setdefault(field.name, []).append(field)
+    for fields in shared.values():
+        define(fields, values)
 
 
-def define(field: dataclasses.Field[Any], values: flags.FlagValues) -> None:
-    """One flag for one option."""
-    meta, name = field.metadata, field.name
-    bounds = "" if meta["low"] is None else f"; at least {meta['low']:g}"
-    bounds += "" if meta["high"] is None else f", at most {meta['high']:g}"
-    text = f"{meta['help']}{bounds} (default {shown(field.default)})"
-    if meta["choices"]:
-        flags.DEFINE_enum(name, None, list(meta["choices"]), text, flag_values=values)
-    elif isinstance(field.default, tuple):
+def define(fields: list[dataclasses.Field[Any]], values: flags.FlagValues) -> None:
+    """One flag for one option, or for two of the same name.
+
+    What only one of them allows, its dataclass refuses.
+    """
+    name, default = fields[0].name, fields[0].default
+    text = "; or ".join(map(described, fields))
+    choices = [word for field in fields for word in field.metadata["choices"] or ()]
+    if choices:
+        flags.DEFINE_enum(name, None, list(dict.fromkeys(choices)), text, flag_values=values)
+    elif isinstance(default, tuple):
         flags.DEFINE_list(name, None, text, flag_values=values)
-    elif isinstance(field.default, int):
-        low, high = meta["low"], meta["high"]
-        flags.DEFINE_integer(
-            name, None, text, lower_bound=low, upper_bound=high, flag_values=values
-        )
-    elif isinstance(field.default, float):
-        flags.DEFINE_float(
-            name, None, text, lower_bound=meta["low"], upper_bound=meta["high"], flag_values=values
-        )
+    elif isinstance(default, int | float):
+        kind: Any = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_float
+        low, high = widest(fields, "low", min), widest(fields, "high", max)
+        kind(name, None, text, lower_bound=low, upper_bound=high, flag_values=values)
     else:
         flags.DEFINE_string(name, None, text, flag_values=values)
+
+
+def described(field: dataclasses.Field[Any]) -> str:
+    """Help, bounds and default."""
+    meta = field.metadata
+    bounds = "" if meta["low"] is None else f"; at least {meta['low']:g}"
+    bounds += "" if meta["high"] is None else f", at most {meta['high']:g}"
+    return f"{meta['help']}{bounds} (default {shown(field.default)})"
+
+
+def widest(
+    fields: list[dataclasses.Field[Any]], bound: str, pick: Callable[..., Any]
+) -> float | None:
+    """The bound that all values of some option of that name keep."""
+    bounds = [field.metadata[bound] for field in fields]
+    return None if None in bounds else pick(bounds)
 
 
 def shown(default: Any) -> str:
@@ -60,33 +87,52 @@ def shown(default: Any) -> str:
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
-def config_of(values: flags.FlagValues) -> Config:
+def config_of(values: flags.FlagValues) -> Config | RecogniserConfig:
     """The configuration that the parsed flags describe.
 
     Args:
       values: parsed.
 
     Returns:
-      The preset with the given flags on top.
+      The preset with the given flags on top; of which kind, `--system` decides.
 
     Raises:
-      absl.flags.Error: a value that no run can have, or values that do not fit together.
+      absl.flags.Error: a value that no run can have, values that do not fit together, or an option
+        that the system does not have.
     """
+    kind = kind_of(values)
     given = {}
-    for field in dataclasses.fields(Config):
-        value = values[field.name].value
+    for name in option_names():
+        value = values[name].value
         if value is not None:
-            given[field.name] = (
-                whole_numbers(field.name, value) if isinstance(value, list) else value
+            given[name] = whole_numbers(name, value) if isinstance(value, list) else value
+    own = {field.name for field in dataclasses.fields(kind)}
+    for name in given:
+        if name not in own:
+            raise flags.IllegalFlagValueError(
+                f"--{name} is no option of --system={values['system'].value or Config.system}"
             )
     try:
+        if kind is RecogniserConfig:
+            return recogniser_preset(values.preset, **given)
         return preset(values.preset, **given)
     except UserError as error:
         raise flags.IllegalFlagValueError(str(error)) from error
 
 
+def kind_of(values: flags.FlagValues) -> type[Options]:
+    """Whose options the parsed flags are."""
+    return RecogniserConfig if values["system"].value in EXPRESSION_SYSTEMS else Config
+
+
+def option_names() -> list[str]:
+    """Of all flags that `define_config` defines, but for the preset."""
+    kinds = (Config, RecogniserConfig)
+    return list(dict.fromkeys(field.name for kind in kinds for field in dataclasses.fields(kind)))
+
+
 def given_options(values: flags.FlagValues) -> dict[str, str]:
-    """The options of `Config` that were given.
+    """The options that were given.
 
     Args:
       values: parsed.
@@ -95,9 +141,7 @@ def given_options(values: flags.FlagValues) -> dict[str, str]:
       Each as it would be typed, `--name=value`, by name.
     """
     return {
-        field.name: values[field.name].serialize()
-        for field in dataclasses.fields(Config)
-        if values[field.name].value is not None
+        name: values[name].serialize() for name in option_names() if values[name].value is not None
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import logging
 from pathlib import Path
 
@@ -14,13 +13,16 @@ from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.config import FEATURE_SYSTEMS, Config
 from deepcoder_tf.datasets.prepared import Index, dataset_info, load_index, mean_shape_of
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.experiment.expression_running import train_recogniser
 from deepcoder_tf.experiment.frames import choose_subset, load_frames, select, used_labels
 from deepcoder_tf.experiment.monitor import Monitor
+from deepcoder_tf.experiment.versions import library_versions
 from deepcoder_tf.experiment.watching import Watch
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.feature_system import FeatureSystem
 from deepcoder_tf.models.registry import build_system
 from deepcoder_tf.models.vgg16 import weights_source
+from deepcoder_tf.recogniser_config import RecogniserConfig
 from deepcoder_tf.training.registry import make_trainer
 from deepcoder_tf.training.run import RunInfo, load_model, open_run
 from deepcoder_tf.training.trainer import Progress
@@ -41,10 +43,27 @@ SAME_FOR_FEATURES = (
 )
 """Options that a run must share with the cnn whose features it sees."""
 
-LIBRARIES = ("tensorflow", "tensorflow-probability", "keras", "numpy", "deepcoder-tf")
+
+def train(data_dir: Path, model_dir: Path, config: Config | RecogniserConfig) -> Progress:
+    """Trains what a configuration describes, or goes on with a killed run.
+
+    Args:
+      data_dir: folder that `deepcoder-prepare` wrote, of the kind that the system wants.
+      model_dir: of the run; made if it does not exist.
+      config: every option; of its type is the system.
+
+    Returns:
+      How far it came and why it ended.
+
+    Raises:
+      UserError: as `train_system` and `train_recogniser`.
+    """
+    if isinstance(config, RecogniserConfig):
+        return train_recogniser(data_dir, model_dir, config)
+    return train_system(data_dir, model_dir, config)
 
 
-def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
+def train_system(data_dir: Path, model_dir: Path, config: Config) -> Progress:
     """Trains a system on one fold of a prepared folder, or goes on with a killed run.
 
     Args:
@@ -77,7 +96,7 @@ def train(data_dir: Path, model_dir: Path, config: Config) -> Progress:
         points=len(chosen),
         source=info.source,
         subjects={split: list(fold.subjects(split)) for split in ("train", "validation", "test")},
-        versions={name: version_of(name) for name in LIBRARIES},
+        versions=library_versions(),
     )
     open_run(model_dir, run)
     model = build_system(config, len(info.action_units), len(chosen))
@@ -115,7 +134,7 @@ def trained_extractor(data_dir: Path, model_dir: Path, config: Config) -> Path |
         return Path(config.features_from)
     folder = model_dir / "cnn"
     log.info("%s: the cnn comes first, its last layer gives the features", folder)
-    train(data_dir, folder, dataclasses.replace(config, system="cnn"))
+    train_system(data_dir, folder, dataclasses.replace(config, system="cnn"))
     return folder
 
 
@@ -156,11 +175,3 @@ def check_trainable(data_dir: Path, index: dict[str, Index], action_units: tuple
     for column, name in enumerate(action_units):
         if not np.any(index["train"].labels[:, column] > 0):
             log.warning("%s: %s is never active in the training frames", data_dir, name)
-
-
-def version_of(name: str) -> str:
-    """A library's version, or an empty text."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

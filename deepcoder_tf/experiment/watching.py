@@ -21,7 +21,7 @@ from deepcoder_tf.training.tensorboard import TensorBoard
 from deepcoder_tf.training.trainer import Report
 from deepcoder_tf.types import Gaussian
 
-__all__ = ["Watch", "append_line"]
+__all__ = ["Watch", "append_line", "write_report"]
 
 BATCH = 64
 """Images predicted at a time."""
@@ -99,16 +99,27 @@ class Watch:
 
     def report(self, report: Report) -> None:
         """Writes one outer iteration to TensorBoard and to `history.jsonl`."""
-        scalars = {
-            **report.terms,
-            **{f"validation/{name}": value for name, value in report.validation.items()},
-        }
-        self.board.scalars(scalars, report.iteration)
-        line = {"iteration": report.iteration, "improved": report.improved, **scalars}
-        append_line(self.folder / "history.jsonl", line)
+        write_report(report, self.board, self.folder)
 
     def finish(self) -> None:
         """What is written once, of the chosen model."""
+
+
+def write_report(report: Report, board: TensorBoard, folder: Path) -> None:
+    """Writes one outer iteration to TensorBoard and to `history.jsonl`.
+
+    Args:
+      report: of the iteration.
+      board: of the run.
+      folder: of the run.
+    """
+    scalars = {
+        **report.terms,
+        **{f"validation/{name}": value for name, value in report.validation.items()},
+    }
+    board.scalars(scalars, report.iteration)
+    line = {"iteration": report.iteration, "improved": report.improved, **scalars}
+    append_line(folder / "history.jsonl", line)
 
 
 def append_line(path: Path, content: dict[str, Any]) -> None:

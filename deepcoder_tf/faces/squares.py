@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.detection import Detection
@@ -15,7 +16,16 @@ from deepcoder_tf.faces.images import to_grey
 from deepcoder_tf.faces.landmarks import INNER_49
 from deepcoder_tf.faces.registration import LEFT_EYE, RIGHT_EYE, fit_similarity, warp
 
-__all__ = ["box_matrix", "cut", "face_matrix", "is_grey", "landmarks_in", "move_points"]
+__all__ = [
+    "ANCHORS",
+    "anchors_in",
+    "box_matrix",
+    "cut",
+    "face_matrix",
+    "is_grey",
+    "landmarks_in",
+    "move_points",
+]
 
 NOSE_BASE = slice(14, 19)
 """Columns of the 49 points: the nostrils and what lies between them."""
@@ -52,12 +62,13 @@ def box_matrix(box: tuple[float, float, float, float], size: int) -> np.ndarray:
     return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
 
 
-def face_matrix(landmarks49: np.ndarray, size: int) -> np.ndarray:
-    """The similarity transform that brings eyes and nose to `ANCHORS`.
+def face_matrix(landmarks49: np.ndarray, size: int, anchors: ArrayLike = ANCHORS) -> np.ndarray:
+    """The similarity transform that brings eyes and nose to their places.
 
     Args:
       landmarks49: `[49, 2]` in pixels of the picture.
       size: side of the result, pixels.
+      anchors: `[3, 2]`, these places as shares of the side.
 
     Returns:
       `[2, 3]` float64 from picture to result.
@@ -65,9 +76,27 @@ def face_matrix(landmarks49: np.ndarray, size: int) -> np.ndarray:
     Raises:
       ValueError: the points coincide.
     """
+    return fit_similarity(parts_of(landmarks49), np.asarray(anchors, np.float64) * size - 0.5)
+
+
+def anchors_in(landmarks49: np.ndarray, size: int) -> np.ndarray:
+    """Where the two eyes' centres and the base of the nose lie, `[3, 2]` shares of the side.
+
+    Args:
+      landmarks49: `[49, 2]` in pixels of a square.
+      size: its side, pixels.
+
+    >>> import numpy as np
+    >>> anchors_in(np.full((49, 2), 23.5), 48)[0].tolist()
+    [0.5, 0.5]
+    """
+    return (parts_of(landmarks49) + 0.5) / size
+
+
+def parts_of(landmarks49: np.ndarray) -> np.ndarray:
+    """Centres of the two eyes and of the base of the nose, `[3, 2]` in the points' own pixels."""
     parts = (LEFT_EYE, RIGHT_EYE, NOSE_BASE)
-    found = np.array([landmarks49[part].mean(axis=0) for part in parts])
-    return fit_similarity(found, ANCHORS * size - 0.5)
+    return np.array([landmarks49[part].mean(axis=0) for part in parts])
 
 
 def cut(image: np.ndarray, matrix: np.ndarray, size: int, channels: int) -> np.ndarray:

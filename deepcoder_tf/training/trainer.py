@@ -6,16 +6,20 @@ import abc
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
+from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.models.system import System
 from deepcoder_tf.training.checkpoints import Checkpoints
 
 __all__ = ["Progress", "Report", "Trainer"]
+
+LOWER_IS_BETTER = ("ordinal_log_score", "log_loss")
+"""Scores of which the chosen model has the least."""
 
 
 class Report(NamedTuple):
@@ -70,14 +74,14 @@ class Trainer(abc.ABC):
 
     def __init__(
         self,
-        model: System,
+        model: System | ExpressionSystem,
         folder: Path,
         validate: Callable[..., dict[str, float]],
         report: Callable[[Report], None],
         optimizers: dict[str, keras.optimizers.Optimizer],
     ) -> None:
         self.model = model
-        self.config = model.config
+        self.config: Any = model.config
         self.folder = folder
         self.validate = validate
         self.report = report
@@ -152,7 +156,7 @@ class Trainer(abc.ABC):
                 {f"validation {self.config.selection}": f"{scores[self.config.selection]:.3f}"}
             )
             score = scores[self.config.selection]
-            if self.config.selection == "ordinal_log_score":
+            if self.config.selection in LOWER_IS_BETTER:
                 score = -score
             improved = progress.best_score is None or score > progress.best_score
             if improved:
@@ -169,9 +173,12 @@ class Trainer(abc.ABC):
             return f"all {rounds} iterations are done" if rounds > 1 else "it is done in one go"
         if iteration - progress.best_iteration >= config.patience:
             return f"no better validation score for {config.patience} iterations"
-        warm = progress.bounds[config.warmup_iterations :]
-        if len(warm) >= 4:
-            before, now = np.mean(warm[-4:-1]), np.mean(warm[-3:])
-            if abs(now - before) < config.tolerance * abs(before):
-                return "the joint bound has converged"
-        return ""
+        return "the joint bound has converged" if self.at_rest() else ""
+
+    def at_rest(self) -> bool:
+        """Whether the 3-iteration mean of the joint bound has come to rest after the warm-up."""
+        warm = self.progress.bounds[self.config.warmup_iterations :]
+        if len(warm) < 4:
+            return False
+        before, now = np.mean(warm[-4:-1]), np.mean(warm[-3:])
+        return bool(abs(now - before) < self.config.tolerance * abs(before))

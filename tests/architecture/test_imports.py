@@ -21,11 +21,12 @@ STAIRS: tuple[frozenset[str], ...] = tuple(
         "cli",
         "experiment",
         "training evaluation prediction export datasets synthesis",
-        "objectives models",
+        "objectives objectives_expressions models",
         "coders",
         "layers gp likelihoods",
         "preprocessing faces",
-        "face_model lite_model numerics config types errors action_units expressions levels files",
+        "face_model lite_model numerics config recogniser_config options types errors action_units "
+        "expressions levels files",
     )
 )
 """Rooms from the top of the stairs down; a module directly in the package is a room of its own."""
@@ -39,6 +40,8 @@ TF_FREE = (
     "face_model",
     "lite_model",
     "config",
+    "options",
+    "recogniser_config",
     "types",
     "errors",
     "action_units",

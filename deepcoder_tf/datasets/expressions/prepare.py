@@ -23,6 +23,7 @@ import numpy as np
 
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.datasets.claims import claim_folder
+from deepcoder_tf.datasets.expressions.anchors import measure_anchors
 from deepcoder_tf.datasets.expressions.catalogue import EXPRESSION_DATASETS, read_expressions
 from deepcoder_tf.datasets.expressions.ferplus import without_single_votes
 from deepcoder_tf.datasets.expressions.pictures import (
@@ -56,6 +57,7 @@ from deepcoder_tf.errors import UserError, explain_os_error
 from deepcoder_tf.expressions import EXPRESSIONS
 from deepcoder_tf.faces.detection import CHOICES
 from deepcoder_tf.faces.landmarks import LandmarkPredictor, fingerprint, model_path
+from deepcoder_tf.faces.squares import ANCHORS
 from deepcoder_tf.files import replacing, write_json
 
 __all__ = ["FRAME_COLUMNS", "SIZES", "ExpressionConfig", "prepare_expressions"]
@@ -185,6 +187,7 @@ def prepare_expressions(config: ExpressionConfig) -> ExpressionInfo:
                 "size": settings["size"],
                 "channels": settings["channels"],
                 "align": align,
+                "anchors": anchors_of(config, align),
                 "has_landmarks": config.store_landmarks,
                 **rows,
                 "inputs": inputs,
@@ -197,6 +200,14 @@ def prepare_expressions(config: ExpressionConfig) -> ExpressionInfo:
     info = expression_info(folder)
     report(info, found)
     return info
+
+
+def anchors_of(config: ExpressionConfig, align: str) -> list[list[float]]:
+    """Where eyes and nose lie in the stored pictures, as shares of the side."""
+    if align == "dlib":
+        return ANCHORS.tolist()
+    images = np.load(images_file(config.output_dir), mmap_mode="r", allow_pickle=False)
+    return measure_anchors(images, config.landmarks).round(4).tolist()
 
 
 def check_boxes(samples: list[Sample], align: str) -> None:

@@ -19,6 +19,7 @@ picture, where there is one; `status` (`ok`, `no_label`, `left_out`, `no_face`, 
 
 from __future__ import annotations
 
+import logging
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from deepcoder_tf.datasets.folds import SPLITS
 from deepcoder_tf.datasets.prepared import prepared_content
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.expressions import EXPRESSIONS
+from deepcoder_tf.faces.squares import ANCHORS
 
 __all__ = [
     "KIND",
@@ -41,6 +43,8 @@ __all__ = [
     "load_expressions",
     "samples_file",
 ]
+
+LOG = logging.getLogger(__name__)
 
 KIND = "expressions"
 """What `dataset.json` says of such a folder."""
@@ -57,6 +61,8 @@ class ExpressionInfo:
       size: side of the pictures, pixels.
       channels: 1 grey or 3 red, green, blue.
       align: how they were cut: `"dlib"`, `"box"` or `"none"`.
+      anchors: where the two eyes' centres and the base of the nose lie in them, (x, y) as shares of
+        the side: what a face to be predicted is brought to.
       has_landmarks: whether landmarks are stored.
       counts: split -> expression (and `none`) -> stored pictures.
       statuses: status -> rows of `frames.csv`.
@@ -70,6 +76,7 @@ class ExpressionInfo:
     size: int
     channels: int
     align: str
+    anchors: tuple[tuple[float, float], ...]
     has_landmarks: bool
     counts: dict[str, dict[str, int]]
     statuses: dict[str, int]
@@ -162,6 +169,7 @@ def expression_info(prepared: str | Path) -> ExpressionInfo:
             size=int(content["size"]),
             channels=int(content["channels"]),
             align=content["align"],
+            anchors=anchors_of(content, path),
             has_landmarks=bool(content["has_landmarks"]),
             counts=content["counts"],
             statuses=content["statuses"],
@@ -176,6 +184,25 @@ def expression_info(prepared: str | Path) -> ExpressionInfo:
     if total < 1:
         raise UserError(f"{path}: damaged (no picture); prepare the folder again")
     return info
+
+
+def anchors_of(content: dict[str, Any], path: Path) -> tuple[tuple[float, float], ...]:
+    """The anchors of a folder; those of `--align=dlib` where it was prepared before they were told.
+
+    Raises:
+      ValueError: not three places.
+    """
+    if "anchors" not in content and content["align"] != "dlib":
+        LOG.warning(
+            "warning: %s does not say where eyes and nose lie in its pictures (an older "
+            "deepcoder-prepare wrote it): faces to predict will be cut as --align=dlib cuts them; "
+            "prepare the folder again",
+            path,
+        )
+    places = np.asarray(content.get("anchors", ANCHORS), np.float64)
+    if places.shape != ANCHORS.shape or not np.isfinite(places).all():
+        raise ValueError(f"anchors {places.tolist()} are not 3 places (x, y)")
+    return tuple((float(x), float(y)) for x, y in places)
 
 
 def load_expressions(prepared: str | Path) -> ExpressionFrames:

@@ -14,7 +14,7 @@ import pytest
 from skimage import data
 
 from deepcoder_tf.cli.prepare import main
-from deepcoder_tf.datasets.expressions import pictures
+from deepcoder_tf.datasets.expressions import anchors, pictures
 from deepcoder_tf.datasets.expressions.prepare import (
     ExpressionConfig,
     prepare_expressions,
@@ -30,6 +30,7 @@ from deepcoder_tf.datasets.expressions.store import (
 from deepcoder_tf.datasets.prepared import dataset_info, prepared_kind
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.expressions import EXPRESSIONS
+from deepcoder_tf.faces.squares import ANCHORS, anchors_in, face_matrix
 from tests.datasets.expressions.layouts import FERPLUS, level_of, unanimous, write_picture
 
 Make = Callable[..., Path]
@@ -259,6 +260,50 @@ def test_landmarks_of_uncut_pictures_are_as_those_of_the_source(photos: Path) ->
 
 
 # Resumption ---------------------------------------------------------------------------------------
+
+
+def test_the_folder_tells_where_eyes_and_nose_lie(
+    photos: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(**changes: object) -> ExpressionInfo:
+        return prepare_expressions(
+            config(photos, dataset="folders", size=96, overwrite=True, **changes)
+        )
+
+    by_dlib = prepare(align="dlib")
+    np.testing.assert_array_equal(by_dlib.anchors, ANCHORS)
+
+    few = prepare(align="none")
+    assert few.anchors == by_dlib.anchors and "fewer than 20" in caplog.text
+
+    monkeypatch.setattr(anchors, "ENOUGH", 1)
+    seen = prepare(align="none", store_landmarks=True)
+    points = np.array(load_expressions(seen.folder).landmarks)
+    found = [anchors_in(p, 96) for p in points if np.isfinite(p).all()]
+    np.testing.assert_allclose(seen.anchors, np.median(found, axis=0), atol=1e-3)
+    assert np.abs(np.array(seen.anchors) - ANCHORS).max() > 0.02
+
+    # Bringing a face to where it is leaves it there.
+    face = points[np.isfinite(points).all(axis=(1, 2))][0]
+    matrix = face_matrix(face, 96, anchors_in(face, 96))
+    np.testing.assert_allclose(matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-3)
+
+
+def test_a_folder_of_an_older_version_has_the_usual_anchors(
+    make_folders: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = prepare_expressions(config(make_folders(), dataset="folders"))
+    file = info.folder / "dataset.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    del content["anchors"]
+    for align, warned in (("dlib", False), ("none", True)):
+        caplog.clear()
+        file.write_text(json.dumps({**content, "align": align}), encoding="utf-8")
+        np.testing.assert_array_equal(expression_info(info.folder).anchors, ANCHORS)
+        assert ("does not say where eyes and nose lie" in caplog.text) == warned
+    file.write_text(json.dumps({**content, "anchors": [[0.3, 0.4]]}), encoding="utf-8")
+    with pytest.raises(UserError, match="anchors"):
+        expression_info(info.folder)
 
 
 def test_goes_on_without_redoing_what_is_finished(
