@@ -169,12 +169,13 @@ def plan_cells(
         for fold in folds:
             for name in (name for name in order if seed in wanted[name]):
                 config = dataclasses.replace(variants[name], fold=fold, seed=seed)
-                features = variants[FEATURES] if sees_cnn(config) else None
-                if isinstance(features, Config):
-                    cnn = dataclasses.replace(features, fold=fold, seed=seed)
-                    cells.append(Cell(name, config, cnn))
-                else:
-                    cells.append(Cell(name, config))
+                cnn = variants[FEATURES] if sees_cnn(config) else None
+                features = (
+                    dataclasses.replace(cnn, fold=fold, seed=seed)
+                    if isinstance(cnn, Config)
+                    else None
+                )
+                cells.append(Cell(name, config, features))
     return cells
 
 
