@@ -20,7 +20,7 @@ from deepcoder_tf.evaluation.figures.style import (
     legend_below,
     save,
 )
-from deepcoder_tf.evaluation.similarity import Pairs, Similarity
+from deepcoder_tf.evaluation.similarity import Similarity
 
 __all__ = ["face_grid", "label_confusion", "pair_similarities"]
 
@@ -30,8 +30,8 @@ CELL, MARGIN, TITLE = 0.8, 1.35, 0.19
 GAP = 0.03
 """Inches between faces."""
 
-CURVE_BINS = 128
-"""Bins of the drawn distributions."""
+CURVE_BINS = 60
+"""Steps of the drawn distributions."""
 
 
 @matplotlib.rc_context(STYLE)
@@ -85,15 +85,16 @@ def pair_similarities(path: str | Path, codes: Mapping[str, Similarity]) -> None
     if not codes:
         raise ValueError("there is no similarity to draw")
     figure, axes = canvas(1.8 * len(codes) + 0.8, len(codes), 1, sharex=True)
-    lows = [low_end(pairs) for found in codes.values() for pairs in (found.same, found.other)]
+    edges = drawn_edges([p.counts for found in codes.values() for p in (found.same, found.other)])
     for (name, found), axis in zip(codes.items(), axes[:, 0], strict=True):
         for pairs, colour in ((found.same, SERIES_COLOURS[0]), (found.other, SERIES_COLOURS[1])):
             if not pairs.pairs:
                 continue
-            density = pairs.counts.reshape(CURVE_BINS, -1).sum(1) / pairs.pairs * CURVE_BINS / 2
-            edges = np.linspace(-1, 1, CURVE_BINS + 1)
-            axis.stairs(density, edges, color=colour, lw=1.4, label=pairs.kind)
-            axis.stairs(density, edges, color=colour, alpha=0.15, fill=True)
+            width = 2 / len(pairs.counts)
+            share = np.add.reduceat(pairs.counts, edges[:-1]) / pairs.pairs
+            density, values = share / (np.diff(edges) * width), edges * width - 1
+            axis.stairs(density, values, color=colour, lw=1.4, label=pairs.kind)
+            axis.stairs(density, values, color=colour, alpha=0.15, fill=True)
             axis.axvline(pairs.mean, color=colour, lw=1, ls=(0, (4, 3)))
         auc = "none" if found.auc is None else f"{found.auc:.3f}"
         title = f"{name} code: AUC {auc}, {found.same.pairs:,} and {found.other.pairs:,} pairs"
@@ -101,18 +102,21 @@ def pair_similarities(path: str | Path, codes: Mapping[str, Similarity]) -> None
         axis.set_ylabel("density")
         axis.set_ylim(bottom=0)
         axis.grid(color=GRID, lw=0.6)
-    axes[-1, 0].set(xlabel="cosine similarity (dashed: mean)", xlim=(min(lows), 1.0))
+    axes[-1, 0].set(xlabel="cosine similarity (dashed: mean)")
     legend_below(figure, axes[0, 0])
     save(figure, path)
 
 
-def low_end(pairs: Pairs) -> float:
-    """Where a distribution begins, a little before all but a thousandth of it."""
-    if not pairs.pairs:
-        return 0.9
-    share = np.cumsum(pairs.counts) / pairs.pairs
-    at = int(np.searchsorted(share, 0.001)) / len(pairs.counts) * 2 - 1
-    return max(-1.0, at - 0.05)
+def drawn_edges(counts: Sequence[np.ndarray]) -> np.ndarray:
+    """Edges of the drawn steps as places in the histograms, but for a thousandth at each end."""
+    bins = len(counts[0])
+    low, high = bins - 1, 1
+    for of_kind in counts:
+        if of_kind.sum():
+            reached = np.cumsum(of_kind) / of_kind.sum()
+            low = min(low, int(np.searchsorted(reached, 0.001)))
+            high = max(high, int(np.searchsorted(reached, 0.999)) + 1)
+    return np.unique(np.linspace(min(low, high - 1), high, CURVE_BINS + 1).astype(int))
 
 
 @matplotlib.rc_context(STYLE)
