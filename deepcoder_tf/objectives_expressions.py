@@ -3,6 +3,11 @@
     beta_1 L_r + beta_2 L_exp + beta_3 L_adv_En        (Eq. 3; all but the adversary)
     L_adv_exp                                          (the adversary alone)
 
+and of the rows from other papers
+
+    beta_2 L_exp + lambda/2 L_lp                       (dlp_cnn)
+    L_label + w L_crowd                                (ipa2lt)
+
 An adversary's loss is minimised by itself, so that a weight would only change its pace, which its
 own learning rate sets.
 """
@@ -32,6 +37,9 @@ def expression_weights(config: RecogniserConfig) -> dict[str, float]:
         "identity": config.beta_identity,
         "identity_uniformity": config.beta_identity_adversary,
         "identity_adversary": 1.0,
+        "locality": config.dlp_weight / 2.0,
+        "label": 1.0,
+        "crowd": config.ipa2lt_crowd,
     }
 
 

@@ -63,7 +63,10 @@ class RecogniserConfig(Options):
         (5, 10, 5), "repeats of its blocks 35, 17 and 8; others only with random weights", low=1
     )
     picture_side: int = option(
-        160, "side of the picture that it sees, pixels, a multiple of 32", low=32, high=448
+        160,
+        "side of the picture that it sees, pixels; with a decoder a multiple of 32",
+        low=32,
+        high=448,
     )
     # Branches, heads and decoder.
     branch_filters: tuple[int, ...] = option(
@@ -106,6 +109,40 @@ class RecogniserConfig(Options):
         0.0,
         "weight of the uniformity term of identities on the expression code; 0: none",
         low=0.0,
+    )
+    # Other rows.
+    vgg16_units: int = option(
+        4096, "units of both fully connected layers of expression_vgg16", low=1, high=16384
+    )
+    dlp_weight: float = option(
+        0.003,
+        "lambda of dlp_cnn: twice the weight of the squared distance from the neighbours of the "
+        "same class",
+        low=0.0,
+        high=100.0,
+    )
+    dlp_neighbours: int = option(
+        20, "k of dlp_cnn: neighbours of the same class in a batch", low=1, high=1024
+    )
+    ipa2lt_start: float = option(
+        0.9,
+        "ipa2lt: probability at the start that an annotator says the latent truth",
+        low=0.2,
+        high=0.999,
+    )
+    ipa2lt_crowd: float = option(
+        1.0,
+        "ipa2lt: weight of what all votes say beside what the label says; 0: the label alone",
+        low=0.0,
+        high=100.0,
+    )
+    patch_endpoint: str = option(
+        "",
+        "gacnn: endpoint of inception_resnet_v1 whose map patches are cut from; empty: Block35, "
+        "or the last map of another trunk",
+    )
+    patch_filters: int = option(
+        64, "gacnn: filters of the convolution of a patch, and size of its code", low=1, high=512
     )
     # Training.
     optimizer: str = option("adam", "optimizer of all parts", choices=("sgd", "adam"))
@@ -168,8 +205,11 @@ class RecogniserConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.picture_side % 32:
-            raise UserError(f"--picture_side={self.picture_side} must be a multiple of 32")
+        if self.picture_side % 32 and self.beta_reconstruction:
+            raise UserError(
+                f"--picture_side={self.picture_side} must be a multiple of 32 where a decoder "
+                "makes pictures (--beta_reconstruction above 0)"
+            )
         if len(self.branch_kernels) != len(self.branch_filters):
             raise UserError(
                 f"--branch_filters and --branch_kernels have {len(self.branch_filters)} and "
@@ -198,6 +238,20 @@ SMALL: dict[str, Any] = {
 """The first half of the trunk, constant, at 96 pixels: some minutes on two cores for 25,000
 pictures."""
 
+ROWS: dict[str, dict[str, dict[str, Any]]] = {
+    "expression_vgg16": {
+        "paper": {"trunk": "vgg16", "picture_side": 224, "dropout": 0.5},
+        "small": {
+            "trunk": "vgg16",
+            "trunk_endpoint": "",
+            "trunk_frozen": "block4_pool",
+            "picture_side": 48,
+            "vgg16_units": 256,
+        },
+    }
+}
+"""What a preset has otherwise for some row."""
+
 
 def recogniser_preset(name: str, **changes: Any) -> RecogniserConfig:
     """A configuration by name.
@@ -215,4 +269,5 @@ def recogniser_preset(name: str, **changes: Any) -> RecogniserConfig:
     presets: dict[str, dict[str, Any]] = {"paper": {}, "small": SMALL}
     if name not in presets:
         raise UserError(f"--preset={name}: recognisers of expressions have {', '.join(presets)}")
-    return RecogniserConfig.from_mapping({**presets[name], **changes})
+    row = ROWS.get(changes.get("system", ""), {}).get(name, {})
+    return RecogniserConfig.from_mapping({**presets[name], **row, **changes})

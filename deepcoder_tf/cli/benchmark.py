@@ -1,6 +1,10 @@
 """deepcoder-benchmark: trains every system of the paper's Table 1 and prints the table.
 
     deepcoder-benchmark --flagfile=flags/table1_disfa.flags --data_dir=PREPARED --output_dir=OUT
+    deepcoder-benchmark --flagfile=flags/expression_bench.flags --data_dir=PREPARED --output_dir=OUT
+
+The kind of the prepared folder decides which systems there are: those of action units, or those of
+expressions, tested on validation pictures where there are no others.
 
 Finished cells are kept: the same command goes on with a bench that was stopped, another choice of
 --systems, --folds or --seeds adds to it, and --table_only makes its table again. Options of
@@ -9,7 +13,8 @@ a row:
 
     --variant="cnn: --iterations=30"   --variant="untied: --system=2dc --tie=0"
 
-Writes table1.md, table1.csv and table1.json, and the run and the test of every cell.
+Writes table1.md, table1.csv and table1.json (of expressions expressions.md, .csv and .json), and
+the run and the test of every cell.
 """
 
 from __future__ import annotations
@@ -24,9 +29,9 @@ from absl import flags
 
 from deepcoder_tf.cli import command
 from deepcoder_tf.cli.options import config_of, define_config, given_options
-from deepcoder_tf.config import Config
+from deepcoder_tf.datasets.prepared import prepared_kind
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.experiment.bench_cells import BUILT_IN, FEATURES
+from deepcoder_tf.experiment.bench_cells import FEATURES, RowConfig, built_in
 
 __all__ = ["FLAGS", "main", "plan", "run"]
 
@@ -40,11 +45,16 @@ flags.DEFINE_list(
 flags.DEFINE_multi_string(
     "variant",
     [],
-    'options of one row, as "NAME: --flag=value ..."; a new name makes a new row, of 2dc unless it '
-    "says --system; may be repeated",
+    'options of one row, as "NAME: --flag=value ..."; a new name makes a new row, of 2dc (of '
+    "expressions: disentangled) unless it says --system; may be repeated",
     flag_values=FLAGS,
 )
-flags.DEFINE_list("folds", None, "subject folds, from 0; all that can be used", flag_values=FLAGS)
+flags.DEFINE_list(
+    "folds",
+    None,
+    "subject folds, from 0; all that can be used; expressions have 0 only",
+    flag_values=FLAGS,
+)
 flags.DEFINE_list("seeds", ["0"], "seeds of every row, from 0", flag_values=FLAGS)
 flags.DEFINE_multi_string(
     "seeds_of",
@@ -66,12 +76,22 @@ flags.DEFINE_enum(
     "point",
     "mean",
     ["mean", "mode"],
-    "whose ICC, MSE and MAE are shown: the expected level's, or the most probable level's",
+    "whose ICC, MSE and MAE of action units are shown: the expected level's, or the most probable "
+    "level's",
     flag_values=FLAGS,
 )
-flags.DEFINE_string("against", "2dc", "row that each other one is compared with", flag_values=FLAGS)
+flags.DEFINE_string(
+    "against",
+    None,
+    "row that each other one is compared with; 2dc, of expressions disentangled",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer(
-    "replicates", 10000, "bootstrap resamples of the test subjects", 1, flag_values=FLAGS
+    "replicates",
+    10000,
+    "bootstrap resamples of the test subjects (of pictures whose subjects are not known)",
+    1,
+    flag_values=FLAGS,
 )
 flags.DEFINE_bool("show_paper", False, "print the paper's figures below ours", flag_values=FLAGS)
 flags.mark_flags_as_required(["output_dir"], flag_values=FLAGS)
@@ -98,7 +118,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     if not values.table_only:
         if not values.data_dir:
             raise flags.IllegalFlagValueError("--data_dir is missing; --table_only needs none")
-        variants, seeds = plan(values)
+        variants, seeds = plan(values, prepared_kind(values.data_dir))
         folds = None if values.folds is None else numbers("folds", ",".join(values.folds))
         experiment.benchmark(
             Path(values.data_dir),
@@ -119,11 +139,12 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     print(text, end="")
 
 
-def plan(values: flags.FlagValues) -> tuple[dict[str, Config], dict[str, list[int]]]:
+def plan(values: flags.FlagValues, kind: str) -> tuple[dict[str, RowConfig], dict[str, list[int]]]:
     """What the flags say of the rows.
 
     Args:
       values: parsed.
+      kind: of the prepared folder, `"action_units"` or `"expressions"`.
 
     Returns:
       The options of the chosen rows (and of the cnn, whose features others see), and the seeds of
@@ -136,7 +157,10 @@ def plan(values: flags.FlagValues) -> tuple[dict[str, Config], dict[str, list[in
     changes = dict(named("variant", text) for text in values.variant)
     if len(changes) < len(values.variant):
         raise flags.IllegalFlagValueError("--variant: the same name twice; put all in one")
-    known = list(dict.fromkeys([*BUILT_IN, *changes]))
+    own_rows = built_in(kind)
+    first = next(iter(own_rows))
+    known = list(dict.fromkeys([*own_rows, *changes]))
+    refuse_other_kind(kind, [*(values.systems or ()), *changes])
     seeds = {
         name: numbers("seeds", ",".join(values.seeds))
         for name in (known if values.systems is None else values.systems)
@@ -154,11 +178,23 @@ def plan(values: flags.FlagValues) -> tuple[dict[str, Config], dict[str, list[in
     common = given_options(values)
     refuse(common, {**OF_A_CELL, **OF_A_ROW}, "here")
     variants = {}
-    for name in dict.fromkeys([*seeds, FEATURES]):
-        own = [f"--{option}={value}" for option, value in BUILT_IN.get(name, {}).items()]
+    for name in dict.fromkeys([*seeds, *(row for row in own_rows if row == FEATURES)]):
+        options = own_rows.get(name, {"system": first})
+        own = [f"--{option}={value}" for option, value in options.items()]
         arguments = [f"--preset={values.preset}", *common.values(), *own, *changes.get(name, [])]
         variants[name] = config_from(name, arguments)
     return variants, seeds
+
+
+def refuse_other_kind(kind: str, names: Sequence[str]) -> None:
+    """Raises `absl.flags.Error` for a row whose name is a system of data of the other kind."""
+    other = "action_units" if kind == "expressions" else "expressions"
+    for name in names:
+        if name in built_in(other):
+            raise flags.IllegalFlagValueError(
+                f"{name} learns {other.replace('_', ' ')}, and --data_dir was prepared for "
+                f"{kind.replace('_', ' ')}, which {', '.join(built_in(kind))} learn"
+            )
 
 
 def since_empty(texts: list[str]) -> list[str]:
@@ -194,7 +230,7 @@ def numbers(flag: str, text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def config_from(name: str, arguments: list[str]) -> Config:
+def config_from(name: str, arguments: list[str]) -> RowConfig:
     """The configuration of one row."""
     values = flags.FlagValues()
     define_config(values)

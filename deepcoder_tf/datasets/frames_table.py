@@ -14,9 +14,10 @@ import numpy as np
 from deepcoder_tf.datasets.analysis import Analysis
 from deepcoder_tf.datasets.sources import Source
 from deepcoder_tf.datasets.works import Work
+from deepcoder_tf.errors import UserError
 from deepcoder_tf.files import replacing
 
-__all__ = ["FRAME_COLUMNS", "report", "write_frames"]
+__all__ = ["FRAME_COLUMNS", "file_names", "report", "write_frames"]
 
 LOG = logging.getLogger(__name__)
 
@@ -43,6 +44,31 @@ def write_frames(path: Path, works: list[Work], analyses: dict[str, Analysis]) -
             for cells in frame_cells(work.source, analyses[work.name]):
                 lines.writerow([row, *cells])
                 row += 1
+
+
+def file_names(folder: Path, rows: np.ndarray) -> list[str]:
+    """The `file` column of `frames.csv` at some rows, of action units or of expressions.
+
+    Args:
+      folder: that `deepcoder-prepare` wrote.
+      rows: `[N]` row numbers, in any order.
+
+    Returns:
+      N names, relative to the data set.
+
+    Raises:
+      UserError: `frames.csv` is missing or has fewer rows.
+    """
+    path, names = folder / "frames.csv", {}
+    wanted = set(rows.tolist())
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            for number, line in enumerate(csv.DictReader(stream)):
+                if number in wanted:
+                    names[number] = line["file"]
+        return [names[row] for row in rows.tolist()]
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read ({error!r}); prepare the folder again") from error
 
 
 def frame_cells(source: Source, analysis: Analysis) -> Iterator[list[Any]]:

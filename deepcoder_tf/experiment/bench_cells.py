@@ -13,22 +13,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from deepcoder_tf.config import FEATURE_SYSTEMS, NETWORKS, STACKS, Config
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.files import replacing, write_json
+from deepcoder_tf.recogniser_config import EXPRESSION_SYSTEMS, RecogniserConfig
 
 __all__ = [
     "BUILT_IN",
     "FEATURES",
     "Cell",
     "Outcome",
+    "RowConfig",
+    "begun_cells",
+    "built_in",
     "changed_option",
     "changed_row",
+    "costs",
     "fits_features",
     "outcome_of",
     "plan_cells",
@@ -45,6 +53,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
 }
 """The rows of the paper's Table 1 and the options that make them."""
 
+EXPRESSION_ROWS = {system: {"system": system} for system in EXPRESSION_SYSTEMS}
+"""Those of the second paper's Table 1, where the data are expressions."""
+
+RowConfig = Config | RecogniserConfig
+"""Options of a row: of a system of action units, or of one of expressions."""
+
 FEATURES = "cnn"
 """The variant whose last layer is what systems on deep features see."""
 
@@ -59,7 +73,7 @@ class Cell(NamedTuple):
     """
 
     variant: str
-    config: Config
+    config: RowConfig
     features: Config | None = None
 
     @property
@@ -76,17 +90,29 @@ class Cell(NamedTuple):
         """Where it lives."""
         return output_dir / "cells" / self.name
 
-    def resolved(self, output_dir: Path) -> Config:
+    def resolved(self, output_dir: Path) -> RowConfig:
         """The options with the path of the cnn filled in."""
-        if self.needs is None:
+        if self.needs is None or isinstance(self.config, RecogniserConfig):
             return self.config
         path = output_dir.resolve() / "cells" / self.needs / "run"
         return dataclasses.replace(self.config, features_from=str(path))
 
 
-def name_of(variant: str, config: Config) -> str:
+def name_of(variant: str, config: RowConfig) -> str:
     """A cell's name, which is also its folder's."""
     return f"{variant}/fold{config.fold}/seed{config.seed}"
+
+
+def built_in(kind: str) -> dict[str, dict[str, str]]:
+    """The rows that a bench has without any `--variant`, and the options that make them.
+
+    Args:
+      kind: of the prepared folder, `"action_units"` or `"expressions"`.
+
+    Returns:
+      Options by name; the first row is what others are compared with.
+    """
+    return EXPRESSION_ROWS if kind == "expressions" else BUILT_IN
 
 
 @dataclass(frozen=True)
@@ -112,7 +138,7 @@ class Outcome:
 
 
 def plan_cells(
-    variants: Mapping[str, Config], folds: Sequence[int], seeds: Mapping[str, Sequence[int]]
+    variants: Mapping[str, RowConfig], folds: Sequence[int], seeds: Mapping[str, Sequence[int]]
 ) -> list[Cell]:
     """The cells to run, in the order in which they start.
 
@@ -142,16 +168,21 @@ def plan_cells(
     for seed in sorted(set().union(*wanted.values())):
         for fold in folds:
             for name in (name for name in order if seed in wanted[name]):
-                config, cnn = (
-                    dataclasses.replace(variants[n], fold=fold, seed=seed) for n in (name, FEATURES)
-                )
-                cells.append(Cell(name, config, cnn if sees_cnn(config) else None))
+                config = dataclasses.replace(variants[name], fold=fold, seed=seed)
+                cnn = variants[FEATURES] if sees_cnn(config) else None
+                if isinstance(cnn, Config):
+                    cnn = dataclasses.replace(cnn, fold=fold, seed=seed)
+                cells.append(Cell(name, config, cnn))
     return cells
 
 
-def sees_cnn(config: Config) -> bool:
+def sees_cnn(config: RowConfig) -> bool:
     """Whether a system is one of features that a cnn of this bench makes."""
-    return config.system in FEATURE_SYSTEMS and config.features == "deep"
+    return (
+        isinstance(config, Config)
+        and config.system in FEATURE_SYSTEMS
+        and config.features == "deep"
+    )
 
 
 def write_options(cell: Cell, output_dir: Path) -> None:
@@ -164,7 +195,7 @@ def write_options(cell: Cell, output_dir: Path) -> None:
     write_json(folder / "options.json", content)
 
 
-def flag_lines(config: Config) -> str:
+def flag_lines(config: RowConfig) -> str:
     """Every option as a line of a flag file, so that no default can change what a cell is."""
     lines = []
     for name, value in dataclasses.asdict(config).items():
@@ -222,7 +253,7 @@ def changed_row(folder: Path, row: dict[str, Any]) -> str | None:
         return None
     alike = {name: own[name] for name in ("fold", "seed", "features_from") if name in own}
     try:
-        return difference(own, Config.from_mapping({**row, **alike}))
+        return difference(own, options_of({**row, **alike}))
     except (UserError, TypeError):
         return None  # a row of another version: nothing to compare with
 
@@ -252,12 +283,23 @@ def unusable(output_dir: Path, folder: Path, row: dict[str, Any]) -> str:
     return ""
 
 
-def difference(old: Any, new: Config | None) -> str | None:
+def options_of(saved: Mapping[str, Any]) -> RowConfig:
+    """The options that were saved of a row or a cell; its system tells of which kind they are.
+
+    Raises:
+      UserError: an unknown option, or a value outside its range.
+    """
+    if saved.get("system") in EXPRESSION_SYSTEMS:
+        return RecogniserConfig.from_mapping(saved)
+    return Config.from_mapping(saved)
+
+
+def difference(old: Any, new: RowConfig | None) -> str | None:
     """The first option that differs between a saved configuration and a wanted one."""
     if old is None or new is None:
         return None if old is new else "other features"
     try:
-        before = dataclasses.asdict(Config.from_mapping(old))
+        before = dataclasses.asdict(type(new).from_mapping(old))
     except (UserError, TypeError) as error:
         return f"options of another version ({error})"
     for name, value in dataclasses.asdict(new).items():
@@ -284,6 +326,49 @@ def write_outcome(cell: Cell, output_dir: Path, outcome: Outcome) -> None:
     content = {"cell": cell.name, **dataclasses.asdict(outcome)}
     content["config"] = dataclasses.asdict(cell.resolved(output_dir))
     write_json(cell.folder(output_dir) / "cell.json", content)
+
+
+def begun_cells(output_dir: Path, variant: str) -> list[tuple[int, int, Path]]:
+    """The cells of a row that were begun.
+
+    Args:
+      output_dir: of the bench.
+      variant: name of the row.
+
+    Returns:
+      Fold, seed and folder of each, sorted.
+    """
+    found = []
+    for path in (output_dir / "cells" / variant).glob("fold*/seed*"):
+        numbers = re.fullmatch(r"fold(\d+)/seed(\d+)", f"{path.parent.name}/{path.name}")
+        if numbers:
+            found.append((int(numbers[1]), int(numbers[2]), path))
+    return sorted(found)
+
+
+def costs(output_dir: Path, cells: Iterable[tuple[str, int, int]]) -> dict[str, Any]:
+    """What cells took.
+
+    Args:
+      output_dir: of the bench.
+      cells: row, fold and seed of each.
+
+    Returns:
+      `seconds`: mean of each step, by row; `versions` of the libraries.
+    """
+    seconds: dict[str, dict[str, list[float]]] = {}
+    versions: dict[str, str] = {}
+    for system, fold, seed in cells:
+        folder = output_dir / "cells" / system / f"fold{fold}" / f"seed{seed}"
+        content = read_json(folder / "cell.json") or {}
+        versions |= content.get("versions", {})
+        for step, taken in content.get("seconds", {}).items():
+            seconds.setdefault(system, {}).setdefault(step, []).append(taken)
+    means = {
+        system: {step: round(float(np.mean(taken)), 1) for step, taken in steps.items()}
+        for system, steps in seconds.items()
+    }
+    return {"seconds": means, "versions": versions}
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -59,11 +59,12 @@ DISPOSABLE = ("cache", "checkpoints")
 EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")
 
 
-def commands_of(data_dir: Path, python: str = sys.executable) -> Commands:
+def commands_of(data_dir: Path, split: str = "test", python: str = sys.executable) -> Commands:
     """The steps of a real cell.
 
     Args:
       data_dir: folder that `deepcoder-prepare` wrote.
+      split: on which cells are tested.
       python: interpreter.
 
     Returns:
@@ -82,7 +83,7 @@ def commands_of(data_dir: Path, python: str = sys.executable) -> Commands:
             "test": module(
                 "evaluate",
                 f"--fold={cell.config.fold}",
-                "--split=test",
+                f"--split={split}",
                 f"--output_dir={folder / 'test'}",
             ),
         }
@@ -381,6 +382,8 @@ def told(run: CellRun) -> str:
     if not outcome.ok:
         return f"{text}: {outcome.reason}"
     metrics = read_json(run.folder / "test" / "metrics.json") or {}
+    if metrics.get("kind") == "expressions":
+        return f"{text}, accuracy {metrics['accuracy']:.3f}"
     icc = metrics.get("mean", {}).get("icc")
     return text if icc is None else f"{text}, mean ICC {icc:.3f}"
 

@@ -1,8 +1,10 @@
-"""Evaluation: a trained model measured on one split, in numbers and pictures."""
+"""Evaluation: a trained model measured on one split, in numbers and pictures.
+
+`evaluating_expressions` does so with a recogniser of expressions.
+"""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,17 +13,20 @@ import tensorflow as tf
 
 from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.config import FEATURE_SYSTEMS, STACKS, Config
+from deepcoder_tf.datasets.frames_table import file_names
 from deepcoder_tf.datasets.landmarks import load_landmarks
 from deepcoder_tf.datasets.prepared import Index, dataset_info, load_index
 from deepcoder_tf.datasets.records import read_fold
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation import baselines, figures, metrics, tables
+from deepcoder_tf.experiment.evaluating_expressions import evaluate_recogniser
 from deepcoder_tf.experiment.monitor import decoded_codes, stack_parts
 from deepcoder_tf.experiment.snapshots import Reconstructions, write_test
 from deepcoder_tf.files import write_json
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.system import System, summarise_levels
 from deepcoder_tf.preprocessing.scale import to_uint8, to_unit_range
+from deepcoder_tf.training.expression_run import EXPRESSIONS_KIND, run_kind
 from deepcoder_tf.training.run import RunInfo, load_model
 from deepcoder_tf.types import Gaussian
 
@@ -58,7 +63,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures a trained model on one split and writes what was found.
 
-    Writes `metrics.json`, `predictions.csv`, `predictions.npz` and `reliability.png`; of a stack of
+    A recogniser of expressions is left to `evaluate_recogniser`. Otherwise writes `metrics.json`, `predictions.csv`, `predictions.npz` and `reliability.png`; of a stack of
     coders also `reconstructions.png` and `latent_spaces.png`, and what they show as
     `reconstructions.npz` and, of some frames, `latents.npz`.
 
@@ -66,7 +71,7 @@ def evaluate(
       model_dir: that `deepcoder-train` wrote.
       data_dir: folder that `deepcoder-prepare` wrote.
       output_dir: for the results.
-      fold: must be the fold that the model was trained on.
+      fold: must be the fold that the model was trained on; 0 for expressions.
       split: `train`, `validation` or `test`.
       references: also fit two linear references on the training frames and measure them on the
         same frames: regression on the same Z0, and ridge on as many principal components.
@@ -77,6 +82,9 @@ def evaluate(
     Raises:
       UserError: the model and the data do not belong together, or the disk is full.
     """
+    if run_kind(model_dir) == EXPRESSIONS_KIND:
+        check_flags(fold, references)
+        return evaluate_recogniser(model_dir, data_dir, output_dir, split)
     model, run = load_model(model_dir)
     info = dataset_info(data_dir)
     check_compatible(model_dir, run, data_dir, fold)
@@ -172,6 +180,17 @@ def predict_split(model: System, data_dir: Path, fold: int, split: str) -> Predi
     )
 
 
+def check_flags(fold: int, references: bool) -> None:
+    """Raises `UserError` for what a recogniser of expressions does not have."""
+    if fold:
+        raise UserError(f"--fold={fold}: prepared expressions have one split, of number 0")
+    if references:
+        raise UserError(
+            "--references measures references of action units; leave it out for expressions, whose "
+            "metrics hold probes and the majority's rate"
+        )
+
+
 def check_compatible(model_dir: Path, run: RunInfo, data_dir: Path, fold: int) -> None:
     """Raises `UserError` where a model would be measured on the wrong frames or columns."""
     info = dataset_info(data_dir)
@@ -224,16 +243,6 @@ def system_name(config: Config) -> str:
         return NAMES[config.system] + suffix
     kinds = "-".join(spec.kind for spec in config.stack)
     return {"conv-gp": "2DC", "conv-dense": "DCp"}.get(kinds, config.coders)
-
-
-def file_names(folder: Path, rows: np.ndarray) -> list[str]:
-    """The `file` column of `frames.csv` at some rows."""
-    wanted, names = set(rows.tolist()), {}
-    with (folder / "frames.csv").open(encoding="utf-8", newline="") as stream:
-        for number, line in enumerate(csv.DictReader(stream)):
-            if number in wanted:
-                names[number] = line["file"]
-    return [names[row] for row in rows.tolist()]
 
 
 def draw(

@@ -18,7 +18,6 @@ from deepcoder_tf.errors import UserError
 from deepcoder_tf.experiment.expression_watching import ExpressionWatch
 from deepcoder_tf.experiment.versions import library_versions
 from deepcoder_tf.expressions import EXPRESSIONS
-from deepcoder_tf.faces.squares import ANCHORS
 from deepcoder_tf.models.expressions.registry import build_recogniser
 from deepcoder_tf.models.expressions.system import trunk_weights
 from deepcoder_tf.recogniser_config import RecogniserConfig
@@ -63,7 +62,7 @@ def train_recogniser(data_dir: Path, model_dir: Path, config: RecogniserConfig) 
         config=config,
         size=info.size,
         channels=info.channels,
-        anchors=[list(map(float, point)) for point in getattr(info, "anchors", ANCHORS)],
+        anchors=[list(map(float, point)) for point in info.anchors],
         source=info.source,
         identities=names,
         counts=info.counts,

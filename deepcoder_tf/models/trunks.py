@@ -179,6 +179,28 @@ class FaceNetTrunk(Trunk):
         """See `Trunk.upper`."""
         return self.net.between(z, after=self.frozen or None, training=training)
 
+    def passing(
+        self, images: tf.Tensor, endpoint: str, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The features at an endpoint on the way, and those at the end.
+
+        Args:
+          images: as of `lower`.
+          endpoint: before the trunk's own, or that itself.
+          training: as of `upper`.
+
+        Raises:
+          ValueError: the trunk has no such endpoint.
+        """
+        if self.frozen and self.net.end(endpoint) <= self.net.end(self.frozen):
+            passed = self.net.between(facenet_input(images), until=endpoint)
+            lower = self.net.between(passed, after=endpoint, until=self.frozen)
+            return passed, self.upper(lower, training=training)
+        passed = self.net.between(
+            self.lower(images), self.frozen or None, endpoint, training=training
+        )
+        return passed, self.net.between(passed, after=endpoint, training=training)
+
     def channels(self) -> int:
         """Size of the last axis of the features."""
         return self.net.channels()

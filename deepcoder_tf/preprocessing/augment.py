@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 from check_shapes import check_shapes
 
-__all__ = ["AugmentConfig", "augment"]
+__all__ = ["AugmentConfig", "augment", "augment_points"]
 
 BLUR_RADIUS = 2
 """Taps on either side of the blur; holds 95 % of a Gaussian of the largest allowed width."""
@@ -82,25 +83,74 @@ def augment(images: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Ten
     return tf.clip_by_value(images, -1.0, 1.0)
 
 
-def move(images: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    """Shifts, scales, rotates and mirrors about the centre; edges are repeated."""
-    batch, size = tf.shape(images)[0], tf.shape(images)[1:3]
+def augment_points(
+    points: tf.Tensor,
+    size: tuple[int, int],
+    seed: tf.Tensor,
+    config: AugmentConfig,
+    mirrored: Sequence[int],
+) -> tf.Tensor:
+    """Moves points as `augment` moves the pictures that they lie in.
+
+    Args:
+      points: `[batch, P, 2]` float32 x and y, pixels; NaN stays NaN.
+      size: height and width of the pictures, pixels.
+      seed: `[2]` integers, those of the pictures.
+      config: that of the pictures.
+      mirrored: for each point of a face the one that is there in its mirror image, so that the
+        first eye is still the one at the left of the picture.
+
+    Returns:
+      The same shape; points may leave the picture.
+    """
+    seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
+    batch, (height, width) = tf.shape(points)[0], size
+    a, b, c, d, e, f = placement(batch, float(height), float(width), seeds[0], config)
+    flipped = a * e - b * d < 0
+    points = tf.where(
+        flipped[:, tf.newaxis, tf.newaxis], tf.gather(points, list(mirrored), axis=1), points
+    )
+    # The output (x, y) of the input (u, v) = (a x + b y + c, d x + e y + f).
+    u = points[..., 0] - c[:, tf.newaxis]
+    v = points[..., 1] - f[:, tf.newaxis]
+    a, b, d, e = (part[:, tf.newaxis] for part in (a, b, d, e))
+    determinant = a * e - b * d
+    return tf.stack([(e * u - b * v) / determinant, (a * v - d * u) / determinant], axis=-1)
+
+
+def placement(
+    batch: tf.Tensor,
+    height: tf.Tensor | float,
+    width: tf.Tensor | float,
+    seed: tf.Tensor,
+    config: AugmentConfig,
+) -> list[tf.Tensor]:
+    """Where pictures are looked up: a, b, c, d, e, f, each `[batch]`.
+
+    Output pixel (x, y) is looked up at input (a x + b y + c, d x + e y + f).
+    """
     draws = tf.random.stateless_uniform([5, batch], seed, -1.0, 1.0)
-    height, width = tf.unstack(tf.cast(size, tf.float32))
     angle = draws[0] * (config.rotation * math.pi / 180.0)
     zoom = 1.0 + config.scale * draws[1]
     # A uniform draw on (-1, 1) lies below 2 p - 1 with probability p.
     mirror = tf.where(draws[2] < 2.0 * config.flip - 1.0, -1.0, 1.0)
     cosine, sine = tf.cos(angle) / zoom, tf.sin(angle) / zoom
-    # Output pixel (x, y) is looked up at input (a x + b y + c, d x + e y + f).
     a, b, d, e = cosine * mirror, -sine, sine * mirror, cosine
     centre_x, centre_y = (width - 1.0) / 2.0, (height - 1.0) / 2.0
     c = centre_x - a * centre_x - b * centre_y + config.shift * width * draws[3]
     f = centre_y - d * centre_x - e * centre_y + config.shift * height * draws[4]
-    none = tf.zeros_like(a)
+    return [a, b, c, d, e, f]
+
+
+def move(images: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    """Shifts, scales, rotates and mirrors about the centre; edges are repeated."""
+    batch, size = tf.shape(images)[0], tf.shape(images)[1:3]
+    height, width = tf.unstack(tf.cast(size, tf.float32))
+    where = placement(batch, height, width, seed, config)
+    none = tf.zeros_like(where[0])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=tf.stack([a, b, c, d, e, f, none, none], axis=-1),
+        transforms=tf.stack([*where, none, none], axis=-1),
         output_shape=size,
         fill_value=0.0,
         interpolation="BILINEAR",

@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.expressions import EXPRESSIONS
+from deepcoder_tf.faces.landmarks import MIRRORED_49
 from deepcoder_tf.models.expressions.system import ExpressionBatch, ExpressionSystem
 from deepcoder_tf.objectives_expressions import expression_weights, total
-from deepcoder_tf.preprocessing.augment import augment
+from deepcoder_tf.preprocessing.augment import augment, augment_points
 from deepcoder_tf.preprocessing.scale import to_unit_range
 from deepcoder_tf.training.augmentation import augmentation_of
 from deepcoder_tf.training.averages import epoch_means
@@ -98,7 +99,7 @@ class ExpressionStep(tf.Module):
             self.model.enlarged(faces),
             parts["targets"],
             parts["identities"],
-            parts.get("landmarks"),
+            self.moved(parts.get("landmarks"), seed),
             parts.get("annotations"),
             parts["index"],
         )
@@ -113,6 +114,13 @@ class ExpressionStep(tf.Module):
             found |= {f"{player}/{name}": value for name, value in told.items()}
         del tape
         return found
+
+    def moved(self, landmarks: tf.Tensor | None, seed: tf.Tensor) -> tf.Tensor | None:
+        """Landmarks where the augmentation took what they mark."""
+        if landmarks is None:
+            return None
+        size = (self.model.size, self.model.size)
+        return augment_points(landmarks, size, seed, self.augmentation, MIRRORED_49.tolist())
 
 
 class ExpressionTrainer(Trainer):

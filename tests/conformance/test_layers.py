@@ -27,6 +27,7 @@ from deepcoder_tf.coders.latent_gp import LatentGP
 from deepcoder_tf.config import Config
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
 from deepcoder_tf.layers.branch import Branch, PictureDecoder
+from deepcoder_tf.layers.gated_patches import Gate, GatedPatches
 from deepcoder_tf.layers.inception_resnet import (
     ConvBatchNorm,
     DenseBatchNorm,
@@ -34,6 +35,7 @@ from deepcoder_tf.layers.inception_resnet import (
     ResidualBlock,
     Unit,
 )
+from deepcoder_tf.layers.transition import Transition
 from deepcoder_tf.models.coder_head import CoderHead
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.expressions import ExpressionSystem, build_recogniser
@@ -531,11 +533,13 @@ def expression_loss(model: ExpressionSystem) -> tf.Tensor:
     return tf.add_n([total(terms, weights) for terms in losses.values()])
 
 
-def expression_outputs(model: ExpressionSystem, faces: tf.Tensor) -> Outputs:
+def expression_outputs(
+    model: ExpressionSystem, faces: tf.Tensor, landmarks: tf.Tensor | None = None
+) -> Outputs:
     """What it says of faces, and its codes."""
     pictures = model.pictures(faces)
-    codes = model.codes(pictures)
-    found = {**model(faces), **{f"code/{name}": code for name, code in codes.items()}}
+    codes = model.codes(pictures, landmarks)
+    found = {**model(faces, landmarks), **{f"code/{name}": code for name, code in codes.items()}}
     found.pop("expression")  # of random weights: a tie may fall either way
     if getattr(model, "decoder", None) is not None:
         found["picture"] = model.reconstruct(pictures)
@@ -571,6 +575,36 @@ SHARED = {
 SHARED_CONSTANT = {"block1_conv1/kernel": (3, 3, 3, 64), "block1_conv1/bias": (64,)}
 BASELINE = {**SHARED, **branch_weights("branch"), **dense_weights("head", 3, 8)}
 
+MARKED = np.random.default_rng(11).uniform(5, 43, (BATCH, 49, 2)).astype(np.float32)
+MARKED[1] = np.nan  # no face was found
+
+
+def gate_weights(count: int, channels: int) -> dict[str, tuple[int, ...]]:
+    """Of the gates of some regions."""
+    return {
+        "W1": (count, channels, 64),
+        "bias1": (count, 64),
+        "W2": (count, 64, 1),
+        "bias2": (count,),
+    }
+
+
+def gated_weights(count: int, channels: int, filters: int) -> dict[str, tuple[int, ...]]:
+    """Of patches of 6 x 6 places."""
+    return {
+        "kernel": (count, 3, 3, channels, filters),
+        "bias": (count, filters),
+        "W": (count, 36 * filters, filters),
+        "code_bias": (count, filters),
+        **{f"gate/{name}": shape for name, shape in gate_weights(count, filters).items()},
+    }
+
+
+def gated_loss(layer: GatedPatches) -> tf.Tensor:
+    """Of the codes, which the gates scale."""
+    return tf.reduce_sum((layer(normal(BATCH, 2, 6, 6, 4))[0] - 0.5) ** 2)
+
+
 CASES = {
     "Branch": Case(
         make=lambda: built(Branch((4, 3), (3, 3)), None, None, 2),
@@ -597,6 +631,73 @@ CASES = {
         loss=expression_loss,
         trainable=BASELINE,
         constant=SHARED_CONSTANT,
+    ),
+    "VGG16Classifier": Case(
+        make=lambda: recogniser("expression_vgg16", vgg16_units=24),
+        inputs={"faces": FACES},
+        predict=expression_outputs,
+        loss=expression_loss,
+        trainable={
+            **SHARED,
+            **dense_weights("fc1", 16 * 16 * 64, 24),
+            **dense_weights("fc2", 24, 24),
+            **dense_weights("head", 24, 8),
+        },
+        constant=SHARED_CONSTANT,
+    ),
+    "DLPCNN": Case(
+        make=lambda: recogniser("dlp_cnn"),
+        inputs={"faces": FACES},
+        predict=expression_outputs,
+        loss=expression_loss,
+        trainable=BASELINE,
+        constant=SHARED_CONSTANT,
+    ),
+    "LatentTruth": Case(
+        make=lambda: recogniser("ipa2lt"),
+        inputs={"faces": FACES},
+        predict=expression_outputs,
+        loss=expression_loss,
+        trainable={**BASELINE, "label/raw_rows": (8, 8), "crowd/raw_rows": (8, 10)},
+        constant=SHARED_CONSTANT,
+    ),
+    "GatedAttention": Case(
+        make=lambda: recogniser("gacnn", patch_filters=2),
+        inputs={"faces": FACES, "landmarks": MARKED},
+        predict=expression_outputs,
+        loss=expression_loss,
+        trainable={
+            **SHARED,
+            **branch_weights("branch"),
+            **dense_weights("head", 24 * 2 + 3, 8),
+            **{f"patches/{k}": shape for k, shape in gated_weights(24, 64, 2).items()},
+            **{f"gate/{k}": shape for k, shape in gate_weights(1, 64).items()},
+        },
+        constant={**SHARED_CONSTANT, "mean_landmarks": (49, 2)},
+    ),
+    "Gate": Case(
+        make=lambda: built(Gate(3), 3, 5),
+        inputs={"x": normal(BATCH, 3, 5)},
+        predict=features,
+        loss=features_loss(normal(BATCH, 3, 5)),
+        trainable=gate_weights(3, 5),
+        constant={},
+    ),
+    "GatedPatches": Case(
+        make=lambda: built(GatedPatches(2, 3), 2, 6, 6, 4),
+        inputs={"x": normal(BATCH, 2, 6, 6, 4)},
+        predict=lambda layer, x: dict(zip(("codes", "gates"), layer(x), strict=True)),
+        loss=gated_loss,
+        trainable=gated_weights(2, 4, 3),
+        constant={},
+    ),
+    "Transition": Case(
+        make=lambda: built(Transition(3, 4)),
+        inputs={"log_latent": normal(BATCH, 3)},
+        predict=lambda layer, log_latent: {"log_observed": layer(log_latent)},
+        loss=lambda layer: -tf.reduce_sum(layer(tf.constant(normal(BATCH, 3)))),
+        trainable={"raw_rows": (3, 4)},
+        constant={},
     ),
     "Disentangler": Case(
         make=lambda: recogniser("disentangled"),
@@ -1039,6 +1140,8 @@ def input_shape_of(layer: keras.layers.Layer) -> tuple[int, ...]:
         Branch: (None, None, 2),
         PictureDecoder: (6,),
         GaussianHead: (3,),
+        Gate: (3, 5),
+        GatedPatches: (2, 6, 6, 4),
         LabelHead: (3,),
         PooledConv2D: (5, 6, 2),
         RankHead: (3,),

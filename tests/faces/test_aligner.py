@@ -13,7 +13,7 @@ import pytest
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.faces.aligner import Face, FaceAligner
 from deepcoder_tf.faces.detection import CHOICES, Detection, choose, import_dlib
-from deepcoder_tf.faces.landmarks import INNER_49, LandmarkPredictor, model_path
+from deepcoder_tf.faces.landmarks import INNER_49, MIRRORED_49, LandmarkPredictor, model_path
 from deepcoder_tf.faces.registration import mean_shape, place_in_crop
 from deepcoder_tf.faces.tracking import FaceTracker
 
@@ -32,6 +32,14 @@ def test_the_49_points_leave_out_jaw_and_inner_corners(face: Face) -> None:
     assert not {*range(17), 60, 64} & set(INNER_49.tolist())
     np.testing.assert_array_equal(face.landmarks49[0], face.landmarks68[17])
     np.testing.assert_array_equal(face.landmarks49[-1], face.landmarks68[67])
+
+
+def test_the_mirror_image_has_the_mirrored_points(aligner: FaceAligner, photo: np.ndarray) -> None:
+    first = aligner.analyse(photo)[0].landmarks49
+    other = aligner.analyse(np.ascontiguousarray(photo[:, ::-1]))[0].landmarks49
+    wanted = first[MIRRORED_49] * (-1, 1) + (photo.shape[1] - 1, 0)
+    np.testing.assert_allclose(other, wanted, atol=5)
+    np.testing.assert_array_equal(MIRRORED_49[MIRRORED_49], np.arange(49))
 
 
 def test_crop_does_not_depend_on_where_the_face_is(aligner: FaceAligner, photo: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from deepcoder_tf.preprocessing.augment import AugmentConfig, augment, blur
+from deepcoder_tf.preprocessing.augment import AugmentConfig, augment, augment_points, blur
 
 NOTHING = AugmentConfig(*[0.0] * len(fields(AugmentConfig)))
 SEED = tf.constant([3, 4])
@@ -98,3 +98,31 @@ def test_no_gap_in_a_dataset_or_with_unknown_batch(images: np.ndarray) -> None:
 def test_refuses_ranges_that_cannot_be() -> None:
     with pytest.raises(ValueError, match=r"blur=3 must lie in 0\.\.1"):
         AugmentConfig(blur=3)
+
+
+@pytest.mark.parametrize("flip", [0.0, 0.5, 1.0])
+def test_points_move_with_their_pictures(flip: float) -> None:
+    """Spots of different heights: each is found where its point went."""
+    config = replace(NOTHING, shift=0.1, scale=0.15, rotation=20.0, flip=flip)
+    drawn = np.random.default_rng(5).uniform(20, 44, (16, 2, 2)).astype(np.float32)
+    drawn[:, 1] = 63 - drawn[:, 0]
+    rows, columns = np.mgrid[:48, :64]
+    spots = np.zeros((16, 48, 64, 2), np.float32)
+    for n, pair in enumerate(drawn):
+        for k, (x, y) in enumerate(pair * (1, 0.7)):
+            spots[n, ..., k] = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
+    points = drawn * np.float32([1, 0.7])
+    moved = augment(tf.constant(spots), tf.constant([4, 5]), config).numpy()
+    found = augment_points(tf.constant(points), (48, 64), tf.constant([4, 5]), config, [0, 1])
+    weight = moved**4 / np.sum(moved**4, axis=(1, 2), keepdims=True)
+    seen = np.stack([np.einsum("nhwk,hw->nk", weight, axis) for axis in (columns, rows)], axis=-1)
+    inside = np.all((seen > 5) & (seen < [58, 42]), axis=(1, 2))
+    assert inside.sum() > 8
+    np.testing.assert_allclose(found.numpy()[inside], seen[inside], atol=0.3)
+
+
+def test_a_mirrored_face_has_its_first_eye_at_the_left_again() -> None:
+    config = replace(NOTHING, flip=1.0)
+    points = np.array([[[10.0, 20.0], [40.0, 21.0], [np.nan, np.nan]]], np.float32)
+    found = augment_points(points, (48, 64), tf.constant([1, 2]), config, [1, 0, 2])
+    np.testing.assert_allclose(found, [[[23, 21], [53, 20], [np.nan, np.nan]]], rtol=1e-5)

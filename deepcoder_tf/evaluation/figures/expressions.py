@@ -24,7 +24,7 @@ from deepcoder_tf.evaluation.similarity import Pairs, Similarity
 
 __all__ = ["face_grid", "label_confusion", "pair_similarities"]
 
-CELL, MARGIN, TITLE = 0.8, 0.95, 0.19
+CELL, MARGIN, TITLE = 0.8, 1.35, 0.19
 """Inches: a face, the names of the rows at the left, a line of text above a column."""
 
 GAP = 0.03

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from deepcoder_tf.datasets.expressions.store import KIND as EXPRESSIONS
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation.paper_table import paper_table
 from deepcoder_tf.experiment.bench_cells import read_json, unusable
-from deepcoder_tf.experiment.benchmarking import read_bench
+from deepcoder_tf.experiment.benchmarking import kind_of, read_bench
 
 __all__ = ["AbsentError", "BenchFolder", "CellFolder", "Predictions", "open_bench", "present"]
 
@@ -194,9 +195,14 @@ def open_bench(folder: Path) -> BenchFolder:
       Its cells and its table.
 
     Raises:
-      UserError: it is no bench, or of another version.
+      UserError: it is no bench, of another version, or of expressions.
     """
     bench = read_bench(folder)
+    if kind_of(bench) == EXPRESSIONS:
+        raise UserError(
+            f"{folder} holds a bench of expressions, for which no report is made yet; its tables "
+            f"are {folder / 'expressions.md'}, and each cell's pictures lie in its folder test"
+        )
     data = bench["data"]
     folds = data.get("folds", {})
     return BenchFolder(

@@ -5,7 +5,11 @@ from __future__ import annotations
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.models.expressions.baseline import Baseline
 from deepcoder_tf.models.expressions.disentangler import Disentangler
+from deepcoder_tf.models.expressions.dlp_cnn import DLPCNN
+from deepcoder_tf.models.expressions.gated_attention import GatedAttention
+from deepcoder_tf.models.expressions.latent_truth import LatentTruth
 from deepcoder_tf.models.expressions.system import ExpressionSystem
+from deepcoder_tf.models.expressions.vgg16_classifier import VGG16Classifier
 from deepcoder_tf.recogniser_config import RecogniserConfig
 
 __all__ = ["ROWS", "build_recogniser"]
@@ -13,6 +17,10 @@ __all__ = ["ROWS", "build_recogniser"]
 ROWS: dict[str, type[ExpressionSystem]] = {
     "disentangled": Disentangler,
     "baseline": Baseline,
+    "expression_vgg16": VGG16Classifier,
+    "dlp_cnn": DLPCNN,
+    "ipa2lt": LatentTruth,
+    "gacnn": GatedAttention,
 }
 """The class of each `--system`."""
 
