@@ -17,8 +17,8 @@ __all__ = [
     "SCORES",
     "ExpressionRow",
     "ExpressionTables",
-    "Tested",
-    "TestedCell",
+    "ScoredCell",
+    "ScoredPictures",
     "build_expression_tables",
 ]
 
@@ -32,11 +32,11 @@ SCORES = (
 """Taken from a cell's `metrics.json` as they are, without intervals: AUC of similar expression
 codes, and what probes read off the non-expression code and off the expression code."""
 
-Cells = Mapping[tuple[str, int], "TestedCell"]
+Cells = Mapping[tuple[str, int], "ScoredCell"]
 """By row and seed."""
 
 
-class TestedCell(NamedTuple):
+class ScoredCell(NamedTuple):
     """One trained and tested network.
 
     Attributes:
@@ -48,7 +48,7 @@ class TestedCell(NamedTuple):
     scores: Mapping[str, float | None]
 
 
-class Tested(NamedTuple):
+class ScoredPictures(NamedTuple):
     """The pictures that all cells are tested on.
 
     Attributes:
@@ -114,7 +114,7 @@ class ExpressionTables:
       seed: of the bootstrap.
     """
 
-    tested: Tested
+    tested: ScoredPictures
     rows: tuple[ExpressionRow, ...]
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
@@ -188,7 +188,7 @@ class Measured(NamedTuple):
 def build_expression_tables(
     rows: Mapping[str, float],
     cells: Cells,
-    tested: Tested,
+    tested: ScoredPictures,
     failures: Sequence[Failure] = (),
     *,
     reference: str = "disentangled",
@@ -287,7 +287,7 @@ def make_row(
     )
 
 
-def alone(cell: TestedCell) -> dict[str, float | None]:
+def alone(cell: ScoredCell) -> dict[str, float | None]:
     """Metrics and scores of one cell."""
     value = measure_sums(cell.sums.sum(0))
     found = {
@@ -312,7 +312,7 @@ def intervals(found: Measured, level: float) -> dict[str, Interval]:
     }
 
 
-def notes(rows: Sequence[ExpressionRow], tested: Tested) -> list[str]:
+def notes(rows: Sequence[ExpressionRow], tested: ScoredPictures) -> list[str]:
     """What a reader must know."""
     lines = []
     if tested.split == "validation":

@@ -170,9 +170,12 @@ def plan_cells(
             for name in (name for name in order if seed in wanted[name]):
                 config = dataclasses.replace(variants[name], fold=fold, seed=seed)
                 cnn = variants[FEATURES] if sees_cnn(config) else None
-                if isinstance(cnn, Config):
-                    cnn = dataclasses.replace(cnn, fold=fold, seed=seed)
-                cells.append(Cell(name, config, cnn))
+                features = (
+                    dataclasses.replace(cnn, fold=fold, seed=seed)
+                    if isinstance(cnn, Config)
+                    else None
+                )
+                cells.append(Cell(name, config, features))
     return cells
 
 

@@ -63,9 +63,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures a trained model on one split and writes what was found.
 
-    A recogniser of expressions is left to `evaluate_recogniser`. Otherwise writes `metrics.json`, `predictions.csv`, `predictions.npz` and `reliability.png`; of a stack of
-    coders also `reconstructions.png` and `latent_spaces.png`, and what they show as
-    `reconstructions.npz` and, of some frames, `latents.npz`.
+    A recogniser of expressions is left to `evaluate_recogniser`. Otherwise writes `metrics.json`,
+    `predictions.csv`, `predictions.npz` and `reliability.png`; of a stack of coders also
+    `reconstructions.png` and `latent_spaces.png`, and what they show as `reconstructions.npz` and,
+    of some frames, `latents.npz`.
 
     Args:
       model_dir: that `deepcoder-train` wrote.

@@ -16,6 +16,7 @@ metrics.json is flat but for the tables; what cannot be told is null, and `reaso
     probes                        what classifiers trained afresh read off each code:
                                   train_pictures, test_pictures, then code -> linear, mlp
     identity_probes               who is seen, read off each code, see `probes`
+    swaps                         what judges trained apart see in swapped pictures, see `swapping`
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ from deepcoder_tf.evaluation.similarity import Similarity, compare_pairs
 from deepcoder_tf.evaluation.tables import write_arrays
 from deepcoder_tf.experiment.drawing_expressions import draw_expressions
 from deepcoder_tf.experiment.reading_expressions import Told, codes_of, tell
+from deepcoder_tf.experiment.swapping import can_swap, measure_swaps
 from deepcoder_tf.files import write_json
+from deepcoder_tf.models.expressions.disentangler import Disentangler
 from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.training.expression_run import (
     EXPRESSIONS_KIND,
@@ -64,6 +67,7 @@ REASONS = {
     "similarity_non_expression": "the system has no non-expression code",
     "probes": "the training split has no labelled pictures of two classes",
     "identity_probes": "no two people are known to have several pictures in the split",
+    "swaps": "it needs a decoder, and people of whom the split has several pictures",
 }
 """Why something is null."""
 
@@ -112,6 +116,7 @@ def evaluate_recogniser(
         **reconstruction_scores(model, told),
         **similarity_scores(similar),
         **probe_scores(model, run, everything.of("train"), frames, told),
+        "swaps": swap_rates(model, everything.of("train"), frames),
     }
     document["reasons"] = reasons(document)
     print(expression_table(metrics, run.config.system, summary(document)))
@@ -121,13 +126,22 @@ def evaluate_recogniser(
     return document
 
 
+def swap_rates(
+    model: ExpressionSystem, train: ExpressionFrames, frames: ExpressionFrames
+) -> dict[str, Any] | None:
+    """Fig. 2 measured, where codes can be decoded and people are known."""
+    if not isinstance(model, Disentangler) or not can_swap(model, frames):
+        return None
+    return measure_swaps(model, train, frames)
+
+
 def check_fits(model_dir: Path, model: ExpressionSystem, info: ExpressionInfo) -> None:
     """Raises `UserError` where pictures have another form than the model's."""
     wanted, found = (model.size, model.channels), (info.size, info.channels)
     if wanted != found:
         raise UserError(
-            f"{model_dir} sees {form(*wanted)}, but {info.folder} holds {form(*found)}; prepare the "
-            f"data with --size={model.size} --channels={model.channels}"
+            f"{model_dir} sees {form(*wanted)}, but {info.folder} holds {form(*found)}; prepare "
+            f"the data with --size={model.size} --channels={model.channels}"
         )
     if model.needs_landmarks and not info.has_landmarks:
         raise UserError(
@@ -145,8 +159,8 @@ def check_scored(data_dir: Path, frames: ExpressionFrames, split: str) -> None:
     """Raises `UserError` where a split has nothing to score."""
     if not len(frames.labels):
         raise UserError(
-            f"{data_dir}: the {split} split has no picture; choose another --split, or prepare data "
-            "that has one"
+            f"{data_dir}: the {split} split has no picture; choose another --split, or prepare "
+            "data that has one"
         )
     if not np.any(frames.labels != NO_CLASS):
         raise UserError(

@@ -11,8 +11,8 @@ import numpy as np
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.evaluation.expression_bench import (
     ExpressionTables,
-    Tested,
-    TestedCell,
+    ScoredCell,
+    ScoredPictures,
     build_expression_tables,
 )
 from deepcoder_tf.evaluation.expression_bench_text import expression_csv, expression_markdown
@@ -85,13 +85,13 @@ def write(output_dir: Path, bench: dict[str, Any], tables: ExpressionTables, tex
 
 def measured_cells(
     output_dir: Path, bench: dict[str, Any]
-) -> tuple[dict[tuple[str, int], TestedCell], list[Failure], Tested | None]:
+) -> tuple[dict[tuple[str, int], ScoredCell], list[Failure], ScoredPictures | None]:
     """Every good cell, why the others are none, and what they were tested on."""
-    cells: dict[tuple[str, int], TestedCell] = {}
+    cells: dict[tuple[str, int], ScoredCell] = {}
     failures: list[Failure] = []
     split = str(bench["data"].get("split", "test"))
     first: Pictures | None = None
-    tested: Tested | None = None
+    tested: ScoredPictures | None = None
     for name, row in bench["rows"].items():
         for fold, seed, folder in begun_cells(output_dir, name):
             reason = unusable(output_dir, folder, row)
@@ -109,10 +109,10 @@ def measured_cells(
     return cells, failures, tested
 
 
-def tested_on(split: str, pictures: Pictures, told: dict[str, Any]) -> Tested:
+def tested_on(split: str, pictures: Pictures, told: dict[str, Any]) -> ScoredPictures:
     """What the cells were tested on."""
     labels = pictures.labels[pictures.labels >= 0]
-    return Tested(
+    return ScoredPictures(
         split=split,
         pictures=len(pictures.labels),
         labelled=len(labels),
@@ -122,7 +122,7 @@ def tested_on(split: str, pictures: Pictures, told: dict[str, Any]) -> Tested:
     )
 
 
-def read_cell(folder: Path, split: str) -> tuple[TestedCell, Pictures, dict[str, Any]]:
+def read_cell(folder: Path, split: str) -> tuple[ScoredCell, Pictures, dict[str, Any]]:
     """A cell's sums and scores, the pictures that they are of, and its `metrics.json`.
 
     Raises:
@@ -155,7 +155,7 @@ def read_cell(folder: Path, split: str) -> tuple[TestedCell, Pictures, dict[str,
         found.get("adversary_probabilities"),
         units_of(pictures.labels, pictures.subjects),
     )
-    return TestedCell(sums, scores_of(told)), pictures, told
+    return ScoredCell(sums, scores_of(told)), pictures, told
 
 
 def scores_of(told: dict[str, Any]) -> dict[str, float | None]:

@@ -13,7 +13,8 @@ from absl import flags
 from deepcoder_tf.cli import benchmark, command, train
 from deepcoder_tf.cli.options import config_of, define_config
 from deepcoder_tf.config import Config, preset
-from deepcoder_tf.experiment.bench_cells import BUILT_IN
+from deepcoder_tf.experiment.bench_cells import BUILT_IN, RowConfig, built_in
+from deepcoder_tf.recogniser_config import EXPRESSION_SYSTEMS, RecogniserConfig
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "flags").glob("*.flags"))
@@ -26,11 +27,16 @@ def command_of(path: Path) -> str:
     return found[1] if found else ""
 
 
+def of_expressions(path: Path) -> bool:
+    """Whether a file is for prepared expressions."""
+    return path.stem.startswith("expression")
+
+
 TRAINED = [path for path in FILES if command_of(path) == "train"]
 BENCHED = [path for path in FILES if command_of(path) == "benchmark"]
 
 
-def config_from(*arguments: str) -> Config:
+def config_from(*arguments: str) -> RowConfig:
     """The configuration that a command line describes."""
     values = flags.FlagValues()
     define_config(values)
@@ -38,9 +44,10 @@ def config_from(*arguments: str) -> Config:
     return config_of(values)
 
 
-def config_of_file(path: Path) -> Config:
+def config_of_file(path: Path) -> RowConfig:
     """As `deepcoder-train --flagfile=...` reads it."""
-    arguments = [f"--flagfile={path}", "--data_dir=D", "--model_dir=M", "--fold=1"]
+    fold = 0 if of_expressions(path) else 1
+    arguments = [f"--flagfile={path}", "--data_dir=D", "--model_dir=M", f"--fold={fold}"]
     command.parse(train.FLAGS, ["train", *arguments])
     return config_of(train.FLAGS)
 
@@ -56,7 +63,9 @@ def test_every_file_says_which_command_it_is_for():
     assert sorted([*TRAINED, *BENCHED]) == FILES and BENCHED
 
 
-@pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in TRAINED if not of_expressions(path)], ids=lambda path: path.stem
+)
 def test_a_shipped_file_parses_and_builds(path):
     from deepcoder_tf.models.deepcoder import build_coders
 
@@ -65,6 +74,20 @@ def test_a_shipped_file_parses_and_builds(path):
     coders = build_coders(config, outputs=12, points=min(config.gp_points, 32))
     assert [coder.latent_dim for coder in coders] == [spec.latent_dim for spec in config.stack]
     assert Config.from_mapping(dataclasses.asdict(config)) == config
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in TRAINED if of_expressions(path)], ids=lambda path: path.stem
+)
+def test_a_shipped_file_of_expressions_parses_and_builds(path):
+    from deepcoder_tf.models.expressions.registry import build_recogniser
+
+    config = config_of_file(path)
+    assert isinstance(config, RecogniserConfig)
+    assert config.trunk_weights, f"{path.name} trains a trunk from random weights"
+    assert RecogniserConfig.from_mapping(dataclasses.asdict(config)) == config
+    narrow = dataclasses.replace(config, trunk_width=0.05, trunk_weights="random")
+    assert build_recogniser(narrow, size=48, channels=1).trainable_weights
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -76,10 +99,12 @@ def test_a_shipped_file_begins_with_its_command_source_and_expectations(path):
         assert word in head, f"{path.name} does not say {word}"
 
 
-def plan_of_file(path: Path) -> tuple[dict[str, Config], dict[str, list[int]]]:
+def plan_of_file(path: Path) -> tuple[dict[str, RowConfig], dict[str, list[int]]]:
     """As `deepcoder-benchmark --flagfile=...` reads it."""
     command.parse(benchmark.FLAGS, ["benchmark", f"--flagfile={path}", "--output_dir=O"])
-    return benchmark.plan(benchmark.FLAGS)
+    return benchmark.plan(
+        benchmark.FLAGS, "expressions" if of_expressions(path) else "action_units"
+    )
 
 
 @pytest.mark.parametrize("path", BENCHED, ids=lambda path: path.stem)
@@ -101,6 +126,21 @@ def test_the_shipped_tables_have_every_row_of_the_paper(name):
         assert {option: own[option] for option in options} == options
     small = name.endswith("small")
     assert variants["2dc"].stack == preset("small" if small else "paper").stack
+
+
+def test_the_shipped_bench_of_expressions_has_both_tables_of_the_paper():
+    variants, seeds = plan_of_file(ROOT / "flags" / "expression_bench.flags")
+    assert list(built_in("expressions")) == list(EXPRESSION_SYSTEMS)
+    assert set(seeds) - set(EXPRESSION_SYSTEMS) == {"beta1_1", "beta1_0001"}
+    assert seeds["disentangled"] == seeds["baseline"] == [0, 1, 2]
+    base = variants["disentangled"]
+    assert isinstance(base, RecogniserConfig) and base.beta_reconstruction == 0
+    for name, change in (
+        ("beta1_1", {"beta_reconstruction": 1.0}),
+        ("beta1_0001", {"beta_reconstruction": 0.001}),
+        ("baseline", {"system": "baseline"}),
+    ):
+        assert variants[name] == dataclasses.replace(base, **change), name
 
 
 WITH = {

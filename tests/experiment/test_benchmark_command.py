@@ -56,7 +56,9 @@ def scripts(monkeypatch, tmp_path) -> dict[str, str]:
     made: dict[str, str] = {}
     (tmp_path / "made").mkdir()
 
-    def commands_of(data_dir):
+    def commands_of(data_dir, split):
+        assert split == "test"
+
         def commands(cell, output_dir):
             path = tmp_path / "made" / f"{cell.name.replace('/', '-')}.npz"
             write_predictions(path, cell.variant, cell.config.fold, cell.config.seed)
@@ -354,7 +356,7 @@ def test_the_bench_itself_loads_no_tensorflow():
 def plan_of(*arguments: str):
     """Rows and seeds that a command line describes."""
     command.parse(benchmark.FLAGS, ["benchmark", "--output_dir=O", *arguments])
-    return benchmark.plan(benchmark.FLAGS)
+    return benchmark.plan(benchmark.FLAGS, "action_units")
 
 
 def test_all_rows_with_one_seed_unless_said():

@@ -1,0 +1,71 @@
+"""Which pictures are swapped, and which a judge learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deepcoder_tf.datasets.expressions.store import ExpressionFrames
+from deepcoder_tf.experiment.swapping import can_swap, halves, measure_swaps, swap_pairs
+from deepcoder_tf.models.expressions import build_recogniser
+from deepcoder_tf.recogniser_config import RecogniserConfig
+
+
+def frames(people: int = 3, each: int = 2) -> ExpressionFrames:
+    """Every person shows every expression `each` times; the last picture has no class."""
+    labels = np.tile(np.arange(8), people * each).astype(np.int32)
+    labels[-1] = -1
+    n = len(labels)
+    rng = np.random.default_rng(0)
+    return ExpressionFrames(
+        images=rng.integers(0, 256, (n, 16, 16, 3)).astype(np.uint8),
+        labels=labels,
+        votes=np.zeros((n, 8), np.float32),
+        subjects=np.repeat([f"p{k}" for k in range(people)], 8 * each),
+        splits=np.full(n, "validation"),
+        rows=np.arange(n),
+    )
+
+
+def test_halves_share_no_picture_and_both_show_every_person():
+    given = frames()
+    own = halves(given)
+    assert not set(own.learnt) & set(own.judged)
+    assert len(own.learnt) + len(own.judged) == np.sum(given.labels >= 0)
+    for half in own:
+        assert set(given.subjects[half]) == {"p0", "p1", "p2"}
+
+
+def test_partners_are_other_people_with_other_expressions():
+    given = frames()
+    rows = halves(given).judged
+    partners = swap_pairs(given, rows, seed=1)
+    assert set(partners) <= set(rows)
+    assert np.all(given.subjects[partners] != given.subjects[rows])
+    assert np.all(given.labels[partners] != given.labels[rows])
+    np.testing.assert_array_equal(partners, swap_pairs(given, rows, seed=1))
+
+
+def test_swaps_are_measured_where_they_can_be_made():
+    config = RecogniserConfig(
+        trunk="vgg16",
+        trunk_weights="random",
+        trunk_endpoint="block1_pool",
+        picture_side=32,
+        branch_filters=(4,),
+        branch_kernels=(1,),
+        decoder_filters=(4, 4, 4, 4, 4),
+        beta_reconstruction=1.0,
+    )
+    given = frames()
+    model = build_recogniser(config, 16, 3)
+    assert can_swap(model, given)
+    rates = measure_swaps(model, given, given)
+    assert rates["pictures"] == len(halves(given).judged) and rates["people"] == 3
+    shares = [value for name, value in rates.items() if name not in ("pictures", "people")]
+    assert all(0 <= share <= 1 for share in shares)
+    nobody = given._replace(subjects=np.full(len(given.labels), ""))
+    assert not can_swap(model, nobody)
+    plain = build_recogniser(
+        RecogniserConfig.from_mapping(dict(vars(config), system="baseline")), 16, 3
+    )
+    assert not can_swap(plain, given)
