@@ -151,7 +151,7 @@ class ModelDescription:
                 "export the model again with this version"
             )
         kind = document.get("kind", ACTION_UNITS_KIND)
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise UserError(
                 f"{source} is of the kind {kind!r}, this program knows {', '.join(KINDS)}; "
                 "install a version that can read it, or export another model"

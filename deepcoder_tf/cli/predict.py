@@ -1,4 +1,4 @@
-"""deepcoder-predict: action unit intensities for photos, videos and folders of them.
+"""deepcoder-predict: action units or expressions for photos, videos and folders of them.
 
     deepcoder-predict --model=savedmodels/NAME/1 --output=OUT.csv [--annotate=DIR] FILES...
 
@@ -6,9 +6,11 @@ Writes one line for each face of each frame: file, frame (from 0), face_id (the 
 a face through a video), timestamp (seconds), confidence (the face detector's score), success and
 status (ok, no_face, or unreadable with its reason); then for each action unit AU01_r (expected
 intensity, 0-5), AU01_c (1 where present is more probable than absent), AU01_sd (standard deviation
-in levels) and AU01_p0..AU01_p5 (probabilities of the levels), all from one distribution. What
-cannot be read becomes a line too. The CSV grows as OUT.csv.partial and is renamed at the end; a run
-that was stopped goes on when the same command is given again.
+in levels) and AU01_p0..AU01_p5 (probabilities of the levels), all from one distribution. A model of
+expressions has expression (the most probable one), entropy (nats) and p_neutral to p_contempt
+(probabilities) in their place. What cannot be read becomes a line too. The CSV grows as
+OUT.csv.partial and is renamed at the end; a run that was stopped goes on when the same command is
+given again.
 """
 
 from __future__ import annotations

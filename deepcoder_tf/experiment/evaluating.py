@@ -22,11 +22,12 @@ from deepcoder_tf.evaluation import baselines, figures, metrics, tables
 from deepcoder_tf.experiment.evaluating_expressions import evaluate_recogniser
 from deepcoder_tf.experiment.monitor import decoded_codes, stack_parts
 from deepcoder_tf.experiment.snapshots import Reconstructions, write_test
+from deepcoder_tf.face_model import EXPRESSIONS_KIND
 from deepcoder_tf.files import write_json
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.system import System, summarise_levels
 from deepcoder_tf.preprocessing.scale import to_uint8, to_unit_range
-from deepcoder_tf.training.expression_run import EXPRESSIONS_KIND, run_kind
+from deepcoder_tf.training.expression_run import run_kind
 from deepcoder_tf.training.run import RunInfo, load_model
 from deepcoder_tf.types import Gaussian
 

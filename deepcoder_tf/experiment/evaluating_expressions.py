@@ -50,14 +50,11 @@ from deepcoder_tf.evaluation.tables import write_arrays
 from deepcoder_tf.experiment.drawing_expressions import draw_expressions
 from deepcoder_tf.experiment.reading_expressions import Told, codes_of, tell
 from deepcoder_tf.experiment.swapping import can_swap, measure_swaps
+from deepcoder_tf.face_model import EXPRESSIONS_KIND
 from deepcoder_tf.files import write_json
 from deepcoder_tf.models.expressions.disentangler import Disentangler
 from deepcoder_tf.models.expressions.system import ExpressionSystem
-from deepcoder_tf.training.expression_run import (
-    EXPRESSIONS_KIND,
-    ExpressionRun,
-    load_recogniser,
-)
+from deepcoder_tf.training.expression_run import ExpressionRun, load_recogniser
 
 __all__ = ["evaluate_recogniser"]
 

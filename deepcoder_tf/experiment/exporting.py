@@ -7,14 +7,20 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from deepcoder_tf.errors import UserError
 from deepcoder_tf.experiment.evaluating import system_name
 from deepcoder_tf.experiment.lite_examples import lite_examples
-from deepcoder_tf.export import export_model, model_card
+from deepcoder_tf.export import export_model, expression_card, model_card
 from deepcoder_tf.export.signing import sign
 from deepcoder_tf.export.tflite import add_variants
+from deepcoder_tf.expressions import EXPRESSIONS
+from deepcoder_tf.face_model import EXPRESSIONS_KIND, FORMAT
 from deepcoder_tf.faces.registration import CROP_SHAPE
-from deepcoder_tf.training.run import load_model
+from deepcoder_tf.models.expressions.system import ExpressionSystem
+from deepcoder_tf.training.expression_run import load_recogniser, run_kind
+from deepcoder_tf.training.run import RunInfo, load_model
 
 __all__ = ["export"]
 
@@ -56,8 +62,32 @@ def export(
         written, metrics of another model, a key that cannot be used, or a variant that differs
         from the model by more than it may.
     """
-    model, run = load_model(model_dir)
-    card = {
+    additions: list[Callable[[Path], None]] = []
+    if run_kind(model_dir) == EXPRESSIONS_KIND:
+        if tflite:
+            raise UserError(
+                f"--tflite={','.join(tflite)}: only models of action units have variants for "
+                f"TFLite, and {model_dir} is a recogniser of expressions; leave --tflite out"
+            )
+        model, card = recogniser_and_card(model_dir, metrics, data, licence)
+    else:
+        model, run = load_model(model_dir)
+        card = action_units_card(run, metrics, data, licence)
+        if tflite:
+            examples = None if data_dir is None else lite_examples(model, run, model_dir, data_dir)
+            additions.append(partial(add_variants, model=model, variants=tflite, examples=examples))
+    if signing_key is not None:
+        additions.append(partial(sign, key=signing_key))
+    path = export_model(model, card, output_dir, version, overwrite=overwrite, additions=additions)
+    log.info("%s: ready to serve", path)
+    return path
+
+
+def action_units_card(
+    run: RunInfo, metrics: Path | None, data: str | None, licence: str | None
+) -> dict[str, Any]:
+    """What is told of a model of action units."""
+    return {
         "format": 1,
         "system": system_name(run.config),
         "use": model_card.USE,
@@ -77,12 +107,29 @@ def export(
         },
         "versions": run.versions,
     }
-    additions: list[Callable[[Path], None]] = []
-    if tflite:
-        examples = None if data_dir is None else lite_examples(model, run, model_dir, data_dir)
-        additions.append(partial(add_variants, model=model, variants=tflite, examples=examples))
-    if signing_key is not None:
-        additions.append(partial(sign, key=signing_key))
-    path = export_model(model, card, output_dir, version, overwrite=overwrite, additions=additions)
-    log.info("%s: ready to serve", path)
-    return path
+
+
+def recogniser_and_card(
+    model_dir: Path, metrics: Path | None, data: str | None, licence: str | None
+) -> tuple[ExpressionSystem, dict[str, Any]]:
+    """A recogniser of expressions, and what is told of it."""
+    model, run = load_recogniser(model_dir)
+    return model, {
+        "format": FORMAT,
+        "kind": EXPRESSIONS_KIND,
+        "system": run.config.system,
+        "use": expression_card.EXPRESSION_USE,
+        "limits": list(expression_card.EXPRESSION_LIMITS),
+        "expressions": list(EXPRESSIONS),
+        "anchors": run.anchors,
+        "crop_shape": [run.size, run.size],
+        "channels": run.channels,
+        "config": json.loads(run.config.to_json()),
+        "source": run.source,
+        "data": data or model_card.NOT_TOLD,
+        "counts": run.counts,
+        "people": len(run.identities),
+        "metrics": expression_card.read_expression_metrics(metrics) if metrics else None,
+        "licences": expression_card.expression_licences(run.config, run.source, licence),
+        "versions": run.versions,
+    }

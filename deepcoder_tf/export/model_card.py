@@ -22,8 +22,13 @@ __all__ = [
     "NOT_TOLD",
     "USE",
     "fingerprint",
+    "identity",
     "markdown",
+    "number",
+    "read_document",
     "read_metrics",
+    "signatures_and_terms",
+    "table",
 ]
 
 LICENCES = {
@@ -74,11 +79,9 @@ def read_metrics(path: Path, action_units: tuple[str, ...]) -> dict[str, Any]:
     Raises:
       UserError: no such file, not such a file, or of other action units.
     """
+    document = read_document(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
         found, mean = tuple(document["per_au"]), document["mean"]["icc"]
-    except OSError as error:
-        raise UserError(f"--metrics={path}: {error.strerror}; check the path") from error
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"--metrics={path} is no metrics.json of deepcoder-evaluate ({error!r})"
@@ -89,6 +92,22 @@ def read_metrics(path: Path, action_units: tuple[str, ...]) -> dict[str, Any]:
             "give what deepcoder-evaluate wrote for this model"
         )
     return document
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The JSON of a `metrics.json`.
+
+    Raises:
+      UserError: no such file, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--metrics={path}: {error.strerror}; check the path") from error
+    except ValueError as error:
+        raise UserError(
+            f"--metrics={path} is no metrics.json of deepcoder-evaluate ({error!r})"
+        ) from error
 
 
 def fingerprint(path: Path) -> dict[str, str]:
@@ -127,6 +146,18 @@ def markdown(card: Mapping[str, Any]) -> str:
         training_data(card),
         "## Measured",
         measured(card.get("metrics")),
+        *signatures_and_terms(card),
+        "## Mean shape",
+        "49 points (x, y) to which faces are registered, pixels of the crop of "
+        f"{' x '.join(map(str, card.get('crop_shape', [])))} rows and columns:",
+        " ".join(f"({x:.2f}, {y:.2f})" for x, y in card["mean_shape"]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def signatures_and_terms(card: Mapping[str, Any]) -> list[str]:
+    """What the cards of all kinds of models say alike, in parts."""
+    return [
         "## Signatures",
         "\n\n".join(signature(name, told) for name, told in card.get("signatures", {}).items()),
         "## Licences",
@@ -135,12 +166,7 @@ def markdown(card: Mapping[str, Any]) -> str:
         identity(card),
         "## Options of the training",
         table(("option", "value"), [(k, json.dumps(v)) for k, v in card.get("config", {}).items()]),
-        "## Mean shape",
-        "49 points (x, y) to which faces are registered, pixels of the crop of "
-        f"{' x '.join(map(str, card.get('crop_shape', [])))} rows and columns:",
-        " ".join(f"({x:.2f}, {y:.2f})" for x, y in card["mean_shape"]),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def table(head: tuple[str, ...], rows: list[tuple]) -> str:

@@ -15,13 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf.errors import UserError
-from deepcoder_tf.export.signatures import POINTS, Signature, signatures_of
+from deepcoder_tf.export.answers import Served, Signature
+from deepcoder_tf.export.signatures import POINTS, signatures_of
+from deepcoder_tf.face_model import EXPRESSIONS_KIND
 from deepcoder_tf.faces.aligner import align
 from deepcoder_tf.faces.images import to_grey
 from deepcoder_tf.faces.registration import CROP_SHAPE, register
-from deepcoder_tf.models.system import System
 
-__all__ = ["TOLERANCE", "check_parity"]
+__all__ = ["TOLERANCE", "Faces", "check_parity", "drawn_faces", "faces_for", "inputs_of"]
 
 TOLERANCE = 1e-5
 """Largest difference allowed between an export and the model in memory; of codes, whose units are
@@ -49,7 +50,7 @@ class Faces(NamedTuple):
     landmarks: dict[str, tf.Tensor]
 
 
-def check_parity(model: System, path: Path, card: Mapping[str, Any]) -> float:
+def check_parity(model: Served, path: Path, card: Mapping[str, Any]) -> float:
     """Compares the export with the model in memory on faces drawn at random.
 
     Args:
@@ -63,10 +64,10 @@ def check_parity(model: System, path: Path, card: Mapping[str, Any]) -> float:
     Raises:
       UserError: a signature is missing, or a difference is above `TOLERANCE` or not finite; the
         message names signature and output.
-      ValueError: the card has no action units or no mean shape.
+      ValueError: the card lacks what the signatures tell of it.
     """
     signatures = signatures_of(model, card)
-    faces = drawn_faces(card["mean_shape"])
+    faces = faces_for(card)
     loaded = tf.saved_model.load(str(path))
     worst = 0.0
     for signature in signatures:
@@ -87,7 +88,7 @@ def check_parity(model: System, path: Path, card: Mapping[str, Any]) -> float:
 
 
 def in_memory(
-    model: System, signature: Signature, inputs: dict[str, tf.Tensor], faces: Faces
+    model: Served, signature: Signature, inputs: dict[str, tf.Tensor], faces: Faces
 ) -> dict[str, tf.Tensor]:
     """What the model says without the export; files by the route of prediction."""
     if signature.name not in faces.crops:
@@ -118,6 +119,46 @@ def inputs_of(signature: Signature, faces: Faces) -> dict[str, tf.Tensor]:
         spec.name: given.get(f"{signature.name}/{spec.name}", given.get(spec.name))
         for spec in signature.inputs
     }
+
+
+def faces_for(card: Mapping[str, Any]) -> Faces:
+    """Inputs of every kind for the model of a card, drawn at random, the same each time."""
+    if card.get("kind") != EXPRESSIONS_KIND:
+        return drawn_faces(card["mean_shape"])
+    return drawn_squares(int(card["crop_shape"][0]), int(card["channels"]))
+
+
+def drawn_squares(size: int, channels: int) -> Faces:
+    """Blurred noise in squares, and points in them."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (CHECKED, 8, 8, 3)).astype(np.uint8)
+    pictures = [resized(picture, (size, size)) for picture in coarse]
+    files = [
+        cv2.imencode(suffix, picture)[1].tobytes()
+        for suffix, picture in zip(KINDS, pictures, strict=True)
+    ]
+    points = rng.uniform(0.25 * size, 0.75 * size, (CHECKED, POINTS, 2)).astype(np.float32)
+    faces = tf.constant(np.stack([channels_of(picture, channels) for picture in pictures]))
+    return Faces(
+        given={
+            "faces": faces,
+            "others": faces[::-1],
+            "landmarks": tf.constant(points),
+            "from_jpeg/pictures": tf.constant(files),
+            "describe/faces": tf.range(CHECKED),
+        },
+        crops={
+            "from_jpeg": tf.constant(
+                np.stack([channels_of(read_colours(file), channels) for file in files])
+            )
+        },
+        landmarks={"from_jpeg": tf.constant(points)},
+    )
+
+
+def channels_of(picture: np.ndarray, channels: int) -> np.ndarray:
+    """`[rows, columns, channels]`, grey or red, green, blue, of OpenCV's blue, green, red."""
+    return to_grey(picture)[..., np.newaxis] if channels == 1 else picture[..., ::-1]
 
 
 def drawn_faces(mean_shape: list[list[float]]) -> Faces:
@@ -164,9 +205,14 @@ def resized(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def read(file: bytes) -> np.ndarray:
     """`[height, width]` grey levels of a file by OpenCV."""
+    return to_grey(read_colours(file))
+
+
+def read_colours(file: bytes) -> np.ndarray:
+    """`[height, width, 3]` blue, green, red of a file by OpenCV."""
     picture = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None  # it was encoded here
-    return to_grey(picture)
+    return picture
 
 
 def wild_face(

@@ -12,11 +12,13 @@ import keras
 import tensorflow as tf
 
 from deepcoder_tf.errors import UserError, explain_os_error
+from deepcoder_tf.export.answers import Served, Signature
+from deepcoder_tf.export.expression_card import expression_markdown
 from deepcoder_tf.export.model_card import fingerprint, markdown
 from deepcoder_tf.export.parity import check_parity
-from deepcoder_tf.export.signatures import Signature, describe, signatures_of
+from deepcoder_tf.export.signatures import MEANING, describe, meanings_of, signatures_of
 from deepcoder_tf.export.warmup import write_warmup
-from deepcoder_tf.models.system import System
+from deepcoder_tf.face_model import EXPRESSIONS_KIND
 
 __all__ = ["CARD", "README", "export_model", "next_version"]
 
@@ -34,7 +36,7 @@ def next_version(folder: Path) -> int:
 
 
 def export_model(
-    model: System,
+    model: Served,
     card: Mapping[str, Any],
     folder: Path,
     version: int | None = None,
@@ -48,8 +50,8 @@ def export_model(
 
     Args:
       model: built, with its trained weights.
-      card: JSON content of `assets.extra/deepcoder.json`, with action units and mean shape; its
-        `signatures` and `fingerprint` are added here.
+      card: JSON content of `assets.extra/deepcoder.json`, with action units and mean shape, or
+        with expressions and anchors; its `signatures` and `fingerprint` are added here.
       folder: of the served model.
       version: a positive integer; None is the next one.
       overwrite: replace the version where it exists; the old one stays until the new one is whole.
@@ -61,7 +63,7 @@ def export_model(
     Raises:
       UserError: the version exists, the disk is full, the folder cannot be written, or the export
         differs from the model.
-      ValueError: the card has no action units or no mean shape.
+      ValueError: the card lacks what the signatures tell of it.
     """
     version = next_version(folder) if version is None else version
     target = folder / str(version)
@@ -103,18 +105,21 @@ def publish(partial: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_version(model: System, card: Mapping[str, Any], name: str, path: Path) -> None:
+def write_version(model: Served, card: Mapping[str, Any], name: str, path: Path) -> None:
     """Everything that lies in a version's folder but what others add."""
     signatures = signatures_of(model, card)
-    described = write_archive(signatures, path)
+    described = write_archive(signatures, path, meanings_of(model))
     told = {**card, "signatures": described, "fingerprint": fingerprint(path)}
     (path / CARD).parent.mkdir(parents=True)
     (path / CARD).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    (path / README).write_text(markdown(told), encoding="utf-8")
-    write_warmup(path, name, signatures, card["mean_shape"])
+    for_people = expression_markdown if card.get("kind") == EXPRESSIONS_KIND else markdown
+    (path / README).write_text(for_people(told), encoding="utf-8")
+    write_warmup(path, name, signatures, card)
 
 
-def write_archive(signatures: Sequence[Signature], path: Path) -> dict[str, Any]:
+def write_archive(
+    signatures: Sequence[Signature], path: Path, meanings: Mapping[str, str] = MEANING
+) -> dict[str, Any]:
     """Writes the SavedModel; returns what its signatures take and give, by name.
 
     The model itself is not tracked: the archive then holds the variables that a signature reads,
@@ -127,6 +132,6 @@ def write_archive(signatures: Sequence[Signature], path: Path) -> dict[str, Any]
             signature.name, signature.answer, input_signature=list(signature.inputs)
         )
         outputs = function.get_concrete_function().structured_outputs
-        described[signature.name] = describe(signature, outputs)
+        described[signature.name] = describe(signature, outputs, meanings)
     archive.write_out(str(path), verbose=False)
     return described

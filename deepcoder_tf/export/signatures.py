@@ -16,33 +16,42 @@ sees landmarks, the first two signatures take them too, registered, in crop pixe
 
 A request holds 1 to `pictures.MAX_PICTURES` faces; a wrong one ends with InvalidArgument and the
 place of the picture at fault.
+
+Recognisers of expressions answer otherwise: see `expression_signatures`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf.export import registration
-from deepcoder_tf.export.pictures import decode, limit, map_pictures, to_grey
+from deepcoder_tf.export.answers import (
+    FACES,
+    PICTURES,
+    Served,
+    Signature,
+    crops_of,
+    describer,
+)
+from deepcoder_tf.export.expression_signatures import EXPRESSION_MEANING, expression_signatures
+from deepcoder_tf.export.pictures import decode, limit, map_pictures
 from deepcoder_tf.faces.registration import CROP_SHAPE
 from deepcoder_tf.models.deepcoder import DeepCoder
-from deepcoder_tf.models.system import System
+from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.preprocessing.scale import to_uint8
 
-__all__ = ["MEANING", "POINTS", "Signature", "describe", "signatures_of"]
+__all__ = ["MEANING", "POINTS", "describe", "meanings_of", "signatures_of"]
 
 POINTS = 49
 """Landmarks of a face: the inner ones of the usual 68."""
 
 CROPS = tf.TensorSpec((None, *CROP_SHAPE, 1), tf.uint8, name="crops")
 REGISTERED = tf.TensorSpec((None, POINTS, 2), tf.float32, name="landmarks")
-PICTURES = tf.TensorSpec((None,), tf.string, name="pictures")
 LANDMARKS = tf.TensorSpec((None, None, 2), tf.float32, name="landmarks")
-FACES = tf.TensorSpec((None,), tf.int32, name="faces")
 
 MEANING = {
     "crops": "grey levels of faces registered to mean_shape, not equalised",
@@ -71,21 +80,7 @@ NEEDED = ("action_units", "mean_shape")
 """What the signatures say of the card."""
 
 
-class Signature(NamedTuple):
-    """One thing that a served model can be asked.
-
-    Attributes:
-      name: by which it is called.
-      answer: from the inputs to the outputs by name.
-      inputs: with names and an unknown batch.
-    """
-
-    name: str
-    answer: Callable[..., dict[str, tf.Tensor]]
-    inputs: tuple[tf.TensorSpec, ...]
-
-
-def signatures_of(model: System, card: Mapping[str, Any]) -> list[Signature]:
+def signatures_of(model: Served, card: Mapping[str, Any]) -> list[Signature]:
     """The signatures of a system's export.
 
     Args:
@@ -96,8 +91,10 @@ def signatures_of(model: System, card: Mapping[str, Any]) -> list[Signature]:
       Those of the table above that the system has, `serving_default` first.
 
     Raises:
-      ValueError: the card has no action units or no mean shape.
+      ValueError: the card has no action units or no mean shape, or no expressions or no anchors.
     """
+    if isinstance(model, ExpressionSystem):
+        return expression_signatures(model, card)
     missing = [name for name in NEEDED if name not in card]
     if missing:
         raise ValueError(f"the card of an export needs {' and '.join(missing)}")
@@ -107,7 +104,7 @@ def signatures_of(model: System, card: Mapping[str, Any]) -> list[Signature]:
         return model.call(limit(crops, "crops"), *landmarks)
 
     def from_jpeg(pictures: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.call(aligned_crops(limit(pictures, "pictures")), *landmarks)
+        return model.call(crops_of(limit(pictures, "pictures"), (*CROP_SHAPE, 1)), *landmarks)
 
     def from_landmarks(pictures: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
         crops, moved = cut(limit(pictures, "pictures"), landmarks, card["mean_shape"])
@@ -120,16 +117,12 @@ def signatures_of(model: System, card: Mapping[str, Any]) -> list[Signature]:
     ]
     if isinstance(model, DeepCoder):
         found += codes_of(model)
-    return [*found, Signature("describe", describer(card), (FACES,))]
-
-
-def aligned_crops(pictures: tf.Tensor) -> tf.Tensor:
-    """Crops `[B, 240, 160, 1]` uint8 from their files."""
-
-    def crop(place: tf.Tensor, file: tf.Tensor) -> tf.Tensor:
-        return tf.cast(to_grey(decode(place, file, CROP_SHAPE)), tf.uint8)[..., tf.newaxis]
-
-    return map_pictures(crop, pictures, shape=(*CROP_SHAPE, 1))
+    told = {
+        "action_units": list(card["action_units"]),
+        "mean_shape": np.asarray(card["mean_shape"], np.float32),
+        "crop_shape": np.array(CROP_SHAPE, np.int32),
+    }
+    return [*found, Signature("describe", describer(card, told), (FACES,))]
 
 
 def cut(
@@ -173,33 +166,17 @@ def codes_of(model: DeepCoder) -> list[Signature]:
     ]
 
 
-def describer(card: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """The function that tells a client, which has nothing but an address, what it talks to."""
-    text = json.dumps(card)
-
-    def describe(faces: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Every output has a row for each face: a server that batches requests cuts them by rows.
-        rows = tf.shape(limit(faces, "faces"))[0]
-
-        def repeated(value: tf.Tensor) -> tf.Tensor:
-            return tf.tile(value[tf.newaxis], [rows, *[1] * value.shape.rank])
-
-        return {
-            "action_units": repeated(tf.constant(list(card["action_units"]))),
-            "mean_shape": repeated(tf.constant(card["mean_shape"], tf.float32)),
-            "crop_shape": repeated(tf.constant(CROP_SHAPE, tf.int32)),
-            "card": repeated(tf.constant(text)),
-        }
-
-    return describe
-
-
-def describe(signature: Signature, outputs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
+def describe(
+    signature: Signature,
+    outputs: Mapping[str, tf.TensorSpec],
+    meanings: Mapping[str, str] = MEANING,
+) -> dict[str, Any]:
     """A signature for those who call it, in plain types.
 
     Args:
       signature: one of `signatures_of`.
       outputs: of its traced function.
+      meanings: by `SIGNATURE/NAME` or by `NAME`; see `meanings_of`.
 
     Returns:
       `inputs` and `outputs`: for each name its `dtype`, its `shape` with None for the batch, and
@@ -210,7 +187,7 @@ def describe(signature: Signature, outputs: Mapping[str, tf.TensorSpec]) -> dict
         return {
             "dtype": spec.dtype.name,
             "shape": [None, *spec.shape.as_list()[1:]],
-            "meaning": meaning(signature.name, name),
+            "meaning": meaning(signature.name, name, meanings),
         }
 
     return {
@@ -219,9 +196,14 @@ def describe(signature: Signature, outputs: Mapping[str, tf.TensorSpec]) -> dict
     }
 
 
-def meaning(signature: str, name: str) -> str:
+def meanings_of(model: Served) -> Mapping[str, str]:
+    """What a model's inputs and outputs are."""
+    return EXPRESSION_MEANING if isinstance(model, ExpressionSystem) else MEANING
+
+
+def meaning(signature: str, name: str, meanings: Mapping[str, str]) -> str:
     """What an input or output is; of a code, which coder's it is."""
     kind, _, statistic = name.partition("_")
     if signature == "encode" and kind.startswith("z"):
         return f"{statistic} of q({kind.upper()} | picture), in the units of that code"
-    return MEANING.get(f"{signature}/{name}", MEANING.get(name, ""))
+    return meanings.get(f"{signature}/{name}", meanings.get(name, ""))

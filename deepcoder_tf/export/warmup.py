@@ -8,14 +8,15 @@ Source: TensorFlow Serving, SavedModel Warmup.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from deepcoder_tf.export.parity import drawn_faces, inputs_of
-from deepcoder_tf.export.signatures import Signature
+from deepcoder_tf.export.answers import Signature
+from deepcoder_tf.export.parity import faces_for, inputs_of
 
 __all__ = ["WARMUP", "read_warmup", "write_warmup"]
 
@@ -24,7 +25,7 @@ WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
 def write_warmup(
-    path: Path, name: str, signatures: Sequence[Signature], mean_shape: list[list[float]]
+    path: Path, name: str, signatures: Sequence[Signature], card: Mapping[str, Any]
 ) -> None:
     """Writes one request of one face for every signature.
 
@@ -32,9 +33,9 @@ def write_warmup(
       path: of a version.
       name: by which the model is served; a server reads no more of it than the signature.
       signatures: of the export.
-      mean_shape: 49 points (x, y) in crop pixels.
+      card: of the export.
     """
-    faces = drawn_faces(mean_shape)
+    faces = faces_for(card)
     file = path / WARMUP
     file.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(file)) as writer:

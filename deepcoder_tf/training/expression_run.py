@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.face_model import ACTION_UNITS_KIND, EXPRESSIONS_KIND
 from deepcoder_tf.files import write_json
 from deepcoder_tf.models.expressions.registry import build_recogniser
 from deepcoder_tf.models.expressions.system import ExpressionSystem
@@ -15,7 +16,6 @@ from deepcoder_tf.recogniser_config import RecogniserConfig
 from deepcoder_tf.training.checkpoints import Checkpoints
 
 __all__ = [
-    "EXPRESSIONS_KIND",
     "ExpressionRun",
     "load_recogniser",
     "open_expression_run",
@@ -24,9 +24,6 @@ __all__ = [
 ]
 
 FORMAT = 1
-
-EXPRESSIONS_KIND = "expressions"
-"""What `run.json` says of such a run."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def run_kind(folder: Path) -> str:
     """
     path = folder / "run.json"
     try:
-        return str(json.loads(path.read_text(encoding="utf-8")).get("kind", "action_units"))
+        return str(json.loads(path.read_text(encoding="utf-8")).get("kind", ACTION_UNITS_KIND))
     except FileNotFoundError as error:
         raise UserError(
             f"{folder}: no model folder (no run.json); run deepcoder-train first"

@@ -87,7 +87,7 @@ def test_a_shipped_file_of_expressions_parses_and_builds(path):
     assert config.trunk_weights, f"{path.name} trains a trunk from random weights"
     assert RecogniserConfig.from_mapping(dataclasses.asdict(config)) == config
     narrow = dataclasses.replace(config, trunk_width=0.05, trunk_weights="random")
-    assert build_recogniser(narrow, size=48, channels=1).trainable_weights
+    assert build_recogniser(narrow, size=48, channels=1, identities=3).trainable_weights
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -217,7 +217,7 @@ def test_a_target_that_cannot_be_written_is_named(model, tmp_path):
     ],
 )
 def test_a_failure_publishes_nothing(model, tmp_path, monkeypatch, error, message):
-    def fail(signatures, path):
+    def fail(signatures, path, meanings):
         path.mkdir()
         (path / "saved_model.pb").write_bytes(b"half")
         raise error

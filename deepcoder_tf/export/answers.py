@@ -1,0 +1,80 @@
+"""What signatures of every kind of model are made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from deepcoder_tf.export.pictures import decode, limit, map_pictures, to_grey
+from deepcoder_tf.models.expressions.system import ExpressionSystem
+from deepcoder_tf.models.system import System
+
+__all__ = ["FACES", "PICTURES", "Served", "Signature", "crops_of", "describer"]
+
+Served = System | ExpressionSystem
+"""What can be exported."""
+
+FACES = tf.TensorSpec((None,), tf.int32, name="faces")
+"""What `describe` takes."""
+
+PICTURES = tf.TensorSpec((None,), tf.string, name="pictures")
+"""Picture files."""
+
+
+class Signature(NamedTuple):
+    """One thing that a served model can be asked.
+
+    Attributes:
+      name: by which it is called.
+      answer: from the inputs to the outputs by name.
+      inputs: with names and an unknown batch.
+    """
+
+    name: str
+    answer: Callable[..., dict[str, tf.Tensor]]
+    inputs: tuple[tf.TensorSpec, ...]
+
+
+def crops_of(pictures: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+    """Crops from their files, which must have the crops' size.
+
+    Args:
+      pictures: `[B]` strings.
+      shape: rows, columns and channels: 1 grey, 3 red, green, blue.
+
+    Returns:
+      `[B, *shape]` uint8.
+    """
+
+    def crop(place: tf.Tensor, file: tf.Tensor) -> tf.Tensor:
+        rgb = decode(place, file, shape[:2])
+        return rgb if shape[2] == 3 else tf.cast(to_grey(rgb), tf.uint8)[..., tf.newaxis]
+
+    return map_pictures(crop, pictures, shape=shape)
+
+
+def describer(
+    card: Mapping[str, Any], told: Mapping[str, tf.Tensor]
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """The function that tells a client, which has nothing but an address, what it talks to.
+
+    Args:
+      card: all of it, as text.
+      told: what is told beside it, in tensors.
+    """
+    text = json.dumps(card)
+
+    def describe(faces: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Every output has a row for each face: a server that batches requests cuts them by rows.
+        rows = tf.shape(limit(faces, "faces"))[0]
+
+        def repeated(value: Any) -> tf.Tensor:
+            value = tf.constant(value)
+            return tf.tile(value[tf.newaxis], [rows, *[1] * value.shape.rank])
+
+        return {name: repeated(value) for name, value in {**told, "card": text}.items()}
+
+    return describe
