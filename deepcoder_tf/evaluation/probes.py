@@ -76,7 +76,8 @@ class IdentityProbes:
     def to_json(self) -> dict[str, Any]:
         """Plain types only; the codes beside the counts."""
         content = asdict(self)
-        return {**content, **content.pop("codes")}
+        codes = content.pop("codes")
+        return {**content, **codes}
 
 
 def probe_codes(

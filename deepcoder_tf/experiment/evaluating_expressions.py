@@ -240,6 +240,9 @@ def summary(document: dict[str, Any]) -> dict[str, float | None]:
             lines[f"{kind} probe, {name} code"] = found["accuracy"]
     if document["reconstruction_rms"] is not None:
         lines["reconstruction RMS"] = document["reconstruction_rms"]
+    for kind in ("expression", "identity") if document["swaps"] else ():
+        for shown in ("real", "reconstructed", "swapped"):
+            lines[f"{kind} seen by a judge, {shown}"] = document["swaps"][f"{kind}_{shown}"]
     return lines
 
 

@@ -66,6 +66,8 @@ def test_identity_is_read_off_the_code_that_holds_it():
         "non_expression": 4 * np.eye(10)[np.arange(200) % 10] + rng.normal(size=(200, 10)),
     }
     found = identity_probes(codes, who)
+    counts = {"people", "train_pictures", "test_pictures", "majority_rate"}
+    assert set(found.to_json()) == counts | set(codes)
     assert found.people == 10 and found.train_pictures == found.test_pictures == 100
     assert found.majority_rate == pytest.approx(0.1)
     assert found.codes["non_expression"]["linear"].accuracy > 0.9
