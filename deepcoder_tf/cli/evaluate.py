@@ -2,7 +2,9 @@
 
     deepcoder-evaluate --model_dir=RUN --data_dir=PREPARED --fold=K --split=test --output_dir=OUT
 
-Writes metrics.json, predictions.csv and pictures.
+Writes metrics.json, predictions.csv and pictures. A model of expressions is measured by classes, by
+what its adversary and classifiers trained afresh read off its codes, and by the similarity of all
+pairs of pictures; with a decoder also by faces whose expressions are exchanged.
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string("model_dir", None, "folder that deepcoder-train wrote", flag_values=FLAGS)
 flags.DEFINE_string("data_dir", None, "folder that deepcoder-prepare wrote", flag_values=FLAGS)
 flags.DEFINE_string("output_dir", None, "folder for the results", flag_values=FLAGS)
-flags.DEFINE_integer("fold", 0, "subject fold, from 0", lower_bound=0, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "fold", 0, "subject fold, from 0; expressions have 0 alone", lower_bound=0, flag_values=FLAGS
+)
 flags.DEFINE_enum(
-    "split", "test", ["train", "validation", "test"], "whose frames", flag_values=FLAGS
+    "split", "test", ["train", "validation", "test"], "whose frames or pictures", flag_values=FLAGS
 )
 flags.DEFINE_bool(
     "references",
     False,
-    "also measure two linear references on the same frames: regression on the same Z0, and ridge "
+    "action units: also measure two linear references on the same frames: regression on the same Z0, and ridge "
     "on as many principal components of the same crops",
     flag_values=FLAGS,
 )

@@ -26,11 +26,13 @@ HIDDEN = 128
 LINEAR_STEPS = 200
 """Iterations of the linear probe at most; standardised codes need fewer."""
 
-EPOCHS = 60
-"""Of the probe with a hidden layer at most; it stops when held-out pictures gain nothing."""
+EPOCHS, STEPS = 60, 2500
+"""The probe with a hidden layer makes so many epochs at most, or so many steps where an epoch is
+short; it stops before when held-out pictures gain nothing."""
 
-PATIENCE = 10
-"""Epochs without a gain. A probe that stops early makes a code look cleaner than it is."""
+PATIENCE, PATIENT_STEPS = 10, 500
+"""Epochs without a gain, or steps where an epoch is short. A probe that stops early makes a code
+look cleaner than it is."""
 
 BATCH = 64
 """Pictures in a step; small, so that few pictures are many steps."""
@@ -169,12 +171,13 @@ def classifier(kind: str, labels: np.ndarray, seed: int) -> Any:
     classes, counts = np.unique(labels, return_counts=True)
     # Held-out pictures are drawn class by class, which needs two of each and one for each.
     can_hold_out = counts.min() > 1 and HELD_OUT * len(labels) >= len(classes)
+    steps = max(1, len(labels) // BATCH)
     return MLPClassifier(
         (HIDDEN,),
-        max_iter=EPOCHS,
+        max_iter=max(EPOCHS, STEPS // steps),
         early_stopping=bool(can_hold_out),
         validation_fraction=HELD_OUT,
-        n_iter_no_change=PATIENCE,
+        n_iter_no_change=max(PATIENCE, PATIENT_STEPS // steps),
         batch_size=min(BATCH, len(labels)),
         random_state=seed,
     )
