@@ -33,8 +33,8 @@ flags.DEFINE_enum(
 flags.DEFINE_bool(
     "references",
     False,
-    "action units: also measure two linear references on the same frames: regression on the same Z0, and ridge "
-    "on as many principal components of the same crops",
+    "action units: also measure two linear references on the same frames: regression on the same "
+    "Z0, and ridge on as many principal components of the same crops",
     flag_values=FLAGS,
 )
 flags.mark_flags_as_required(["model_dir", "data_dir", "output_dir"], flag_values=FLAGS)
