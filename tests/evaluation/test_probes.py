@@ -50,6 +50,18 @@ def test_few_pictures_of_a_class_and_a_constant_code_do_no_harm():
     assert probe_codes(Z, y, Z, y)["linear"].balanced_accuracy == 0.5
 
 
+def test_few_pictures_are_many_steps(monkeypatch):
+    """A probe that gives up after a handful of steps would call a code clean that is not."""
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 10
+    code = rng.normal(size=(10, 6))[y] + 0.4 * rng.normal(size=(400, 6))
+    parts = code[:200], y[:200], code[200:], y[200:]
+    assert probe_codes(*parts)["mlp"].accuracy > 0.9
+    for name in ("STEPS", "PATIENT_STEPS"):
+        monkeypatch.setattr(probes, name, 0)
+    assert probe_codes(*parts)["mlp"].accuracy < 0.85
+
+
 def test_halves_take_every_person_apart():
     who = np.array(["a"] * 5 + ["b"] * 2 + ["c"] + [""] * 3)
     first, second = halves(who, 0)
