@@ -14,6 +14,7 @@ from deepcoder_tf.models.expressions.registry import build_recogniser
 from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.recogniser_config import RecogniserConfig
 from deepcoder_tf.training.checkpoints import Checkpoints
+from deepcoder_tf.training.run import check_same
 
 __all__ = [
     "ExpressionRun",
@@ -116,19 +117,8 @@ def open_expression_run(folder: Path, run: ExpressionRun) -> None:
     if not path.exists():
         write_json(path, run.to_json())
         return
-    old, new = read_expression_run(folder).to_json(), run.to_json()
-    for name, value in new["config"].items():
-        if old["config"].get(name) != value:
-            raise UserError(
-                f"{folder} holds a run with --{name}={old['config'].get(name)}, not {value}; "
-                "choose another --model_dir or delete this one"
-            )
-    for name in ("size", "channels", "anchors", "source", "identities", "counts"):
-        if old[name] != new[name]:
-            raise UserError(
-                f"{folder} holds a run on other data ({name} differs); "
-                "choose another --model_dir or delete this one"
-            )
+    parts = ("size", "channels", "anchors", "source", "identities", "counts")
+    check_same(folder, read_expression_run(folder).to_json(), run.to_json(), parts)
 
 
 def load_recogniser(folder: Path) -> tuple[ExpressionSystem, ExpressionRun]:

@@ -12,6 +12,7 @@ RUN/cache/          training images at the model's size; can be deleted
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from deepcoder_tf.models.registry import build_system
 from deepcoder_tf.models.system import System
 from deepcoder_tf.training.checkpoints import Checkpoints
 
-__all__ = ["RunInfo", "load_model", "open_run", "read_run"]
+__all__ = ["RunInfo", "check_same", "load_model", "open_run", "read_run"]
 
 FORMAT = 1
 
@@ -91,14 +92,31 @@ def open_run(folder: Path, info: RunInfo) -> None:
     if not path.exists():
         write_json(path, info.to_json())
         return
-    old, new = read_run(folder).to_json(), info.to_json()
+    parts = ("action_units", "points", "source", "subjects", "mean_shape")
+    check_same(folder, read_run(folder).to_json(), info.to_json(), parts)
+
+
+def check_same(
+    folder: Path, old: dict[str, Any], new: dict[str, Any], parts: Sequence[str]
+) -> None:
+    """Makes sure that a folder's run is the wanted one.
+
+    Args:
+      folder: of the run.
+      old: its `run.json`.
+      new: what it would say.
+      parts: beside the options, what must be the same.
+
+    Raises:
+      UserError: it holds another run; the first option that differs is named.
+    """
     for name, value in new["config"].items():
         if old["config"].get(name) != value:
             raise UserError(
                 f"{folder} holds a run with --{name}={old['config'].get(name)}, not {value}; "
                 "choose another --model_dir or delete this one"
             )
-    for name in ("action_units", "points", "source", "subjects", "mean_shape"):
+    for name in parts:
         if old[name] != new[name]:
             raise UserError(
                 f"{folder} holds a run on other data ({name} differs); "
