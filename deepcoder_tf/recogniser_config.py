@@ -163,8 +163,9 @@ class RecogniserConfig(Options):
     )
     selection: str = option(
         "accuracy",
-        "validation score that chooses the epoch",
-        choices=("accuracy", "balanced_accuracy", "log_loss"),
+        "validation score that chooses the epoch; reconstruction: the smallest L_r, for a decoder "
+        "that goes on learning long after the classes are told",
+        choices=("accuracy", "balanced_accuracy", "log_loss", "reconstruction"),
     )
     balance_power: float = option(
         0.0,
@@ -209,6 +210,13 @@ class RecogniserConfig(Options):
             raise UserError(
                 f"--picture_side={self.picture_side} must be a multiple of 32 where a decoder "
                 "makes pictures (--beta_reconstruction above 0)"
+            )
+        if self.selection == "reconstruction" and not (
+            self.system == "disentangled" and self.beta_reconstruction
+        ):
+            raise UserError(
+                "--selection=reconstruction needs a decoder: --system=disentangled and "
+                "--beta_reconstruction above 0"
             )
         if len(self.branch_kernels) != len(self.branch_filters):
             raise UserError(

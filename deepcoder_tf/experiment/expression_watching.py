@@ -41,16 +41,19 @@ class ExpressionWatch:
         self.board = TensorBoard(folder / "log")
         self.predict = tf.function(self._predict, reduce_retracing=True)
 
-    def _predict(self, faces: tf.Tensor, landmarks: tf.Tensor | None) -> list[tf.Tensor]:
-        pictures = self.model.pictures(faces)
-        if not isinstance(self.model, Disentangler):
-            return [self.model.predict(pictures, landmarks)]
-        codes = self.model.codes(pictures)
-        heads = (
-            self.model.head(codes["expression"]),
-            self.model.adversary(codes["non_expression"]),
-        )
-        return [tf.nn.softmax(logits) for logits in heads]
+    def _predict(self, faces: tf.Tensor, landmarks: tf.Tensor | None) -> dict[str, tf.Tensor]:
+        model, pictures = self.model, self.model.pictures(faces)
+        if not isinstance(model, Disentangler):
+            return {"expression": model.predict(pictures, landmarks)}
+        codes = model.codes(pictures)
+        expression, other = codes["expression"], codes["non_expression"]
+        found = {
+            "expression": tf.nn.softmax(model.head(expression)),
+            "adversary": tf.nn.softmax(model.adversary(other)),
+        }
+        if model.decoder is not None:
+            found["reconstruction"] = model.distance(pictures, expression, other)
+        return found
 
     def validate(self, model: ExpressionSystem) -> dict[str, float]:
         """Scores on validation pictures.
@@ -59,7 +62,8 @@ class ExpressionWatch:
           model: as of now.
 
         Returns:
-          `accuracy`, `balanced_accuracy`, `log_loss`, and `adversary_accuracy` where there is one.
+          `accuracy`, `balanced_accuracy`, `log_loss`; `adversary_accuracy` and `reconstruction`,
+          the mean of L_r, where there is such a part.
         """
         parts = []
         for start in range(0, len(self.rows), BATCH):
@@ -71,17 +75,20 @@ class ExpressionWatch:
             faces = tf.constant(np.asarray(self.validation.images[rows]))
             parts.append(self.predict(faces, landmarks))
         labels = self.validation.labels[self.rows]
-        found = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-        right = found[0].argmax(axis=1) == labels
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        probabilities = found["expression"]
+        right = probabilities.argmax(axis=1) == labels
         scores = {
             "accuracy": right.mean(),
             "balanced_accuracy": np.mean([right[labels == k].mean() for k in np.unique(labels)]),
             "log_loss": -np.log(
-                np.maximum(found[0][np.arange(len(labels)), labels], SMALLEST)
+                np.maximum(probabilities[np.arange(len(labels)), labels], SMALLEST)
             ).mean(),
         }
-        if len(found) > 1:
-            scores["adversary_accuracy"] = (found[1].argmax(axis=1) == labels).mean()
+        if "adversary" in found:
+            scores["adversary_accuracy"] = (found["adversary"].argmax(axis=1) == labels).mean()
+        if "reconstruction" in found:
+            scores["reconstruction"] = found["reconstruction"].mean()
         return {name: float(value) for name, value in scores.items()}
 
     def report(self, report: Report) -> None:

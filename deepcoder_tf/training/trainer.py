@@ -18,7 +18,7 @@ from deepcoder_tf.training.checkpoints import Checkpoints
 
 __all__ = ["Progress", "Report", "Trainer"]
 
-LOWER_IS_BETTER = ("ordinal_log_score", "log_loss")
+LOWER_IS_BETTER = ("ordinal_log_score", "log_loss", "reconstruction")
 """Scores of which the chosen model has the least."""
 
 
