@@ -28,11 +28,13 @@ __all__ = [
     "POINT_METRICS",
     "PROBABILITY_METRICS",
     "Interval",
+    "Measured",
     "SubjectSums",
     "draw_subjects",
     "interval",
     "mean_over",
     "measure",
+    "minus",
     "subject_sums",
 ]
 
@@ -71,6 +73,18 @@ class SubjectSums(NamedTuple):
 
     subjects: np.ndarray
     sums: np.ndarray
+
+
+class Measured(NamedTuple):
+    """Metrics with the seeds of a row averaged.
+
+    Attributes:
+      value: `[..., M]` of the subjects as they are.
+      resampled: `[R, ..., M]`, or None where there is nothing to resample.
+    """
+
+    value: np.ndarray
+    resampled: np.ndarray | None
 
 
 class Interval(NamedTuple):
@@ -266,3 +280,10 @@ def interval(value: float, resampled: np.ndarray | None, level: float = 0.95) ->
     tail = (1 - level) / 2
     low, high = np.nanquantile(resampled, [tail, 1 - tail])
     return Interval(float(value), float(low), float(high))
+
+
+def minus(one: Measured, two: Measured) -> Measured:
+    """The paired difference: resample by resample."""
+    if one.resampled is None or two.resampled is None:
+        return Measured(one.value - two.value, None)
+    return Measured(one.value - two.value, one.resampled - two.resampled)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepcoder_tf.evaluation.bootstrap import Interval, interval
+from deepcoder_tf.evaluation.bootstrap import Interval, Measured, interval, minus
 from deepcoder_tf.evaluation.expression_sums import METRICS, measure_sums, resample
 from deepcoder_tf.evaluation.paper_expressions import paper_expressions
 from deepcoder_tf.evaluation.table1 import Failure
@@ -173,18 +173,6 @@ def row_json(row: ExpressionRow) -> dict[str, Any]:
     }
 
 
-class Measured(NamedTuple):
-    """A row with its seeds averaged.
-
-    Attributes:
-      value: `[M]` of the pictures as they are.
-      resampled: `[R, M]`, or None without resamples.
-    """
-
-    value: np.ndarray
-    resampled: np.ndarray | None
-
-
 def build_expression_tables(
     rows: Mapping[str, float],
     cells: Cells,
@@ -245,13 +233,6 @@ def average(
     if resampled is None:
         return Measured(value, None)
     return Measured(value, np.mean([resampled[key] for key in keys], axis=0))
-
-
-def minus(one: Measured, two: Measured) -> Measured:
-    """The paired difference."""
-    if one.resampled is None or two.resampled is None:
-        return Measured(one.value - two.value, None)
-    return Measured(one.value - two.value, one.resampled - two.resampled)
 
 
 def make_row(

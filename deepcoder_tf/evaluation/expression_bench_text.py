@@ -7,8 +7,8 @@ import io
 
 from deepcoder_tf.evaluation.bootstrap import Interval
 from deepcoder_tf.evaluation.expression_bench import ExpressionRow, ExpressionTables
+from deepcoder_tf.evaluation.markdown import DASH, compared, grid, level_text, number
 from deepcoder_tf.evaluation.paper_expressions import PaperExpressions, paper_expressions
-from deepcoder_tf.evaluation.table1_text import DASH, compared, grid, number
 
 __all__ = ["EXPRESSION_COLUMNS", "expression_csv", "expression_markdown"]
 
@@ -34,7 +34,7 @@ def expression_markdown(tables: ExpressionTables, paper: PaperExpressions | None
     Returns:
       Markdown with a final newline.
     """
-    tested, level = tables.tested, percent_of(tables)
+    tested, level = tables.tested, level_text(tables.level)
     lines = [
         "# Table 1",
         "",
@@ -179,11 +179,6 @@ def expression_csv(tables: ExpressionTables) -> str:
                 numbers = ["" if value is None else f"{value:.6g}" for value in found]
                 writer.writerow([row.name, name, *numbers, seeds, against, holds])
     return stream.getvalue()
-
-
-def percent_of(tables: ExpressionTables) -> str:
-    """The level of the intervals."""
-    return f"{tables.level:.0%}".replace("%", " %")
 
 
 def percent(value: float | None) -> str:

@@ -223,10 +223,7 @@ def top_label_calibration_error(
     Raises:
       ValueError: as `top_label_reliability`.
     """
-    table = top_label_reliability(labels, probabilities, bins)
-    filled = table.count > 0
-    distance = np.abs(table.probability[filled] - table.frequency[filled])
-    return float(np.average(distance, weights=table.count[filled]))
+    return top_label_reliability(labels, probabilities, bins).calibration_error
 
 
 def labelled_pictures(labels: ArrayLike, probabilities: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -177,6 +177,13 @@ class ReliabilityTable:
     frequency: np.ndarray
     count: np.ndarray
 
+    @property
+    def calibration_error(self) -> float:
+        """Mean distance of probability and frequency, weighted by count: 0 to 1."""
+        filled = self.count > 0
+        distance = np.abs(self.probability[filled] - self.frequency[filled])
+        return float(np.average(distance, weights=self.count[filled]))
+
 
 def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = BINS) -> ReliabilityTable:
     """The reliability table of the events `level >= s`, pooled over s = 1..L-1.
@@ -230,10 +237,7 @@ def expected_calibration_error(
     Raises:
       ValueError: as `reliability`.
     """
-    table = reliability(probabilities, labels, bins)
-    filled = table.count > 0
-    distance = np.abs(table.probability[filled] - table.frequency[filled])
-    return float(np.average(distance, weights=table.count[filled]))
+    return reliability(probabilities, labels, bins).calibration_error
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ import numpy as np
 from deepcoder_tf.evaluation.bootstrap import (
     METRICS,
     Interval,
+    Measured,
     SubjectSums,
     draw_subjects,
     interval,
     mean_over,
     measure,
+    minus,
 )
 from deepcoder_tf.evaluation.paper_table import average_deviation, paper_table
 
@@ -169,18 +171,6 @@ def nested(values: Values, holds: bool) -> dict[str, Any]:
     return found
 
 
-class Measured(NamedTuple):
-    """One fold of one system, seeds averaged.
-
-    Attributes:
-      value: `[Q, M]` of the subjects as they are.
-      resampled: `[R, Q, M]`, or None where one subject leaves nothing to resample.
-    """
-
-    value: np.ndarray
-    resampled: np.ndarray | None
-
-
 def build_table(
     action_units: Sequence[str],
     systems: Sequence[str],
@@ -300,13 +290,6 @@ def make_row(
         else {},
         difference_folds=tuple(common),
     )
-
-
-def minus(one: Measured, two: Measured) -> Measured:
-    """The paired difference."""
-    if one.resampled is None or two.resampled is None:
-        return Measured(one.value - two.value, None)
-    return Measured(one.value - two.value, one.resampled - two.resampled)
 
 
 def intervals(action_units: Sequence[str], folds: Mapping[int, Measured], level: float) -> Values:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from deepcoder_tf import action_units
 from deepcoder_tf.evaluation.bootstrap import METRICS, Interval
+from deepcoder_tf.evaluation.markdown import DASH, compared, grid, level_text, number
 from deepcoder_tf.evaluation.paper_table import PaperTable, deviations, paper_table
 from deepcoder_tf.evaluation.table1 import AVERAGE, Row, Table1, Values
 
@@ -29,8 +30,6 @@ NAMES = {
     "ordinal_log_score": "NLPD",
     "calibration_error": "calibration",
 }
-
-DASH = "–"
 
 COLUMNS = (
     "system",
@@ -72,7 +71,7 @@ def markdown(table: Table1, point: str = "mean", paper: PaperTable | None = None
     """
     if point not in ("mean", "mode"):
         raise ValueError(f"point must be 'mean' or 'mode', got {point!r}")
-    percent = f"{table.level:.0%}".replace("%", " %")
+    percent = level_text(table.level)
     what = {"mean": "expected level", "mode": "most probable level"}[point]
     lines = [
         "# Table 1",
@@ -173,16 +172,6 @@ def difference_block(table: Table1, point: str, percent: str) -> list[str]:
     ]
 
 
-def compared(found: Interval) -> str:
-    """A difference with its interval, bold where it holds."""
-    if found.value is None:
-        return DASH
-    text = f"{found.value:+.3f}"
-    if found.low is not None and found.high is not None:
-        text += f" [{found.low:+.3f}, {found.high:+.3f}]"
-    return f"**{text}**" if found.excludes_zero else text
-
-
 def paper_notes(paper: PaperTable) -> list[str]:
     """Where the paper's figures are from, and which of its averages do not recompute."""
     lines = [
@@ -225,34 +214,6 @@ def csv_text(table: Table1) -> str:
                         [row.system, unit, metric, point, *numbers, where, seeds, against, holds]
                     )
     return stream.getvalue()
-
-
-def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table, padded so that it reads as text too."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        padded = [row[0].ljust(widths[0])]
-        padded += [text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)]
-        return "| " + " | ".join(padded) + " |"
-
-    widths = [max(3, width) for width in widths]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return [line(head), line(rule), *map(line, rows)]
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number as the paper prints it, without the zero before the point.
-
-    >>> number(0.5, 2), number(-0.04, 2), number(1.02, 2), number(-0.001, 2)
-    ('.50', '-.04', '1.02', '.00')
-    """
-    if value is None:
-        return DASH
-    text = f"{value + 0.0:.{digits}f}"
-    if float(text) == 0:
-        text = text.removeprefix("-")
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
 def bounds(found: Interval, digits: int) -> str:

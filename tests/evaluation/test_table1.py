@@ -13,8 +13,9 @@ import pytest
 from deepcoder_tf.action_units import FERA2015
 from deepcoder_tf.evaluation import metrics
 from deepcoder_tf.evaluation.bootstrap import METRICS, Interval, SubjectSums, subject_sums
+from deepcoder_tf.evaluation.markdown import number
 from deepcoder_tf.evaluation.table1 import AVERAGE, Failure, Table1, build_table
-from deepcoder_tf.evaluation.table1_text import COLUMNS, csv_text, markdown, number, paper_of
+from deepcoder_tf.evaluation.table1_text import COLUMNS, csv_text, markdown, paper_of
 
 UNITS = FERA2015
 ICC, MSE = METRICS.index(("icc", "mean")), METRICS.index(("mse", "mean"))
