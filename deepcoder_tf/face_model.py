@@ -224,18 +224,24 @@ class FaceModel(ABC):
         """
 
     def probabilities(
-        self, crops: np.ndarray, batch_size: int, landmarks: np.ndarray | None = None
+        self,
+        crops: np.ndarray,
+        batch_size: int,
+        landmarks: np.ndarray | None = None,
+        place: int = 0,
     ) -> np.ndarray:
         """Predicts any number of crops.
 
-        Every call of the model has the same shape, the last one filled up with blank crops: the
-        numbers of a crop then do not depend on how many others came with it.
+        Every call of the model has the same shape, filled up with blank crops: the numbers of a
+        crop then do not depend on how many others came with it. Their last digits do depend on its
+        row in the call, since matrix products sum the last rows in another order.
 
         Args:
           crops: `[N, rows, columns, 1]` uint8 grey, not equalised.
           batch_size: crops in one call.
           landmarks: `[N, 49, 2]` registered to the mean shape, crop pixels (x, y); a model that
             sees the picture alone does not look at them.
+          place: row of the first crop in the first call, counted around from 0.
 
         Returns:
           `[N, Q, 6]` float64, as the model gives them.
@@ -258,13 +264,18 @@ class FaceModel(ABC):
                 )
             given["landmarks"] = landmarks.astype(np.float32)
         P = np.zeros((len(crops), *self.description.answer_shape))
-        for start in range(0, len(crops), batch_size):
-            rows = slice(start, start + batch_size)
-            answer = self.answer({name: filled(v[rows], batch_size) for name, v in given.items()})
-            P[rows] = answer[: len(P[rows])]
+        blank = place % batch_size
+        for start in range(-blank, len(crops), batch_size):
+            first = max(start, 0)
+            rows = slice(first, start + batch_size)
+            answer = self.answer(
+                {name: filled(v[rows], first - start, batch_size) for name, v in given.items()}
+            )
+            P[rows] = answer[first - start :][: len(P[rows])]
         return P
 
 
-def filled(rows: np.ndarray, count: int) -> np.ndarray:
-    """Rows of a batch, and 0 behind them up to a count."""
-    return np.pad(rows, [(0, count - len(rows)), *[(0, 0)] * (rows.ndim - 1)])
+def filled(rows: np.ndarray, before: int, count: int) -> np.ndarray:
+    """Rows of a batch, with so many of 0 before them, and 0 behind them up to a count."""
+    sides = (before, count - before - len(rows))
+    return np.pad(rows, [sides, *[(0, 0)] * (rows.ndim - 1)])

@@ -196,10 +196,14 @@ class LiteModel(FaceModel):
         return np.concatenate(answers)
 
     def probabilities(
-        self, crops: np.ndarray, batch_size: int, landmarks: np.ndarray | None = None
+        self,
+        crops: np.ndarray,
+        batch_size: int,
+        landmarks: np.ndarray | None = None,
+        place: int = 0,
     ) -> np.ndarray:
         """See `FaceModel.probabilities`; batches are not filled up, since one face is a call."""
-        del batch_size
+        del batch_size, place
         return super().probabilities(crops, 1, landmarks)
 
 

@@ -12,7 +12,7 @@ from deepcoder_tf.export.pictures import decode, limit, map_pictures, to_grey
 from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.models.system import System
 
-__all__ = ["FACES", "PICTURES", "Served", "Signature", "crops_of", "describer"]
+__all__ = ["FACES", "PICTURES", "Served", "Signature", "as_many", "crops_of", "describer"]
 
 Served = System | ExpressionSystem
 """What can be exported."""
@@ -36,6 +36,26 @@ class Signature(NamedTuple):
     name: str
     answer: Callable[..., dict[str, tf.Tensor]]
     inputs: tuple[tf.TensorSpec, ...]
+
+
+def as_many(names: str, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """The second of two inputs, once it is known to have as many rows as the first.
+
+    Args:
+      names: of both, for the message.
+      first: `[B, ...]`.
+      second: `[B, ...]`.
+
+    Returns:
+      `second`.
+
+    Raises:
+      tf.errors.InvalidArgumentError: they differ, when the graph runs.
+    """
+    here, there = tf.shape(first)[0], tf.shape(second)[0]
+    told = [f"{names} must be as many, got", here, there]
+    with tf.control_dependencies([tf.debugging.Assert(here == there, told)]):
+        return tf.identity(second)
 
 
 def crops_of(pictures: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:

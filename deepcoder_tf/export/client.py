@@ -102,7 +102,7 @@ class RemoteModel(FaceModel):
             raise ValueError(f"timeout {timeout} must be above 0, retries {retries} at least 0")
         check_address(server)
         self.server, self.name, self.retries, self.timeout = server, name, retries, timeout
-        self._version, self._label = version, label
+        self._version, self._label, self._model_card = version, label, model_card
         kind = RestCalls if server.startswith(("http://", "https://")) else GrpcCalls
         self._calls: Calls = kind(server, name, version, label, timeout)
         if model_card is None:
@@ -192,9 +192,12 @@ class RemoteModel(FaceModel):
                 f"{self.server} is no TF Serving ({error.reason}); give the gRPC port as "
                 "--server=HOST:8500 or the REST port as --server=http://HOST:8501"
             )
+        cure = "is it a model of deepcoder-export?"
+        if self._model_card is not None:
+            cure = f"is --model_card={self._model_card} that of this model?"
         return (
             f"{self.server} refused {signature} of {self.name}{which}: {error.status.name} "
-            f"{error.reason}; is it a model of deepcoder-export?"
+            f"{error.reason}; {cure}"
         )
 
 

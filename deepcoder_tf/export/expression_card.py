@@ -143,8 +143,21 @@ def expression_markdown(card: Mapping[str, Any]) -> str:
         f"Squares of {side} x {side} pixels, {'grey' if channels == 1 else 'red, green, blue'}; "
         "the two eyes' centres and the base of the nose lie at these shares of the side (x, y): "
         f"{anchors}.",
+        SEES_LANDMARKS if sees_landmarks(card) else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+SEES_LANDMARKS = (
+    "This model sees landmarks too: 49 inner points of each face, moved as the face was. "
+    "`deepcoder-predict` and `deepcoder-client` find and send them."
+)
+
+
+def sees_landmarks(card: Mapping[str, Any]) -> bool:
+    """Whether the model of a card takes landmarks beside the faces."""
+    served = card.get("signatures", {}).get("serving_default", {})
+    return "landmarks" in served.get("inputs", ())
 
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error")

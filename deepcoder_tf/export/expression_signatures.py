@@ -23,7 +23,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deepcoder_tf.export.answers import FACES, PICTURES, Signature, crops_of, describer
+from deepcoder_tf.export.answers import (
+    FACES,
+    PICTURES,
+    Signature,
+    as_many,
+    crops_of,
+    describer,
+)
 from deepcoder_tf.export.pictures import limit
 from deepcoder_tf.face_model import POINTS
 from deepcoder_tf.models.expressions.disentangler import Disentangler
@@ -35,7 +42,8 @@ __all__ = ["EXPRESSION_MEANING", "expression_signatures"]
 EXPRESSION_MEANING = {
     "faces": "squares around faces, eyes and nose at the anchors; grey levels, or red, green, blue",
     "others": "as many faces, whose expressions are taken",
-    "landmarks": "49 inner points; pixels (x, y) of the square",
+    "landmarks": "49 inner points in dlib's order, moved as the face was; pixels (x, y) of the "
+    "square. A face of which one is not finite has the mean ones of the training pictures",
     "from_jpeg/pictures": "JPEG or PNG files of faces, grey or colour, rows and columns those of "
     "crop_shape",
     "describe/faces": "as many rows are answered; the values are not looked at",
@@ -81,13 +89,16 @@ def expression_signatures(model: ExpressionSystem, card: Mapping[str, Any]) -> l
     seen = (points,) if model.needs_landmarks else ()
 
     def serving_default(faces: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.call(limit(faces, "faces"), *landmarks)
+        points = [as_many("faces and landmarks", faces, given) for given in landmarks]
+        return model.call(limit(faces, "faces"), *points)
 
     def from_jpeg(pictures: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.call(crops_of(limit(pictures, "pictures"), shape), *landmarks)
+        points = [as_many("pictures and landmarks", pictures, given) for given in landmarks]
+        return model.call(crops_of(limit(pictures, "pictures"), shape), *points)
 
     def encode(faces: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        codes = model.codes(model.pictures(limit(faces, "faces")), *landmarks)
+        points = [as_many("faces and landmarks", faces, given) for given in landmarks]
+        codes = model.codes(model.pictures(limit(faces, "faces")), *points)
         return {f"{name}_code": code for name, code in codes.items()}
 
     told = {
@@ -121,10 +132,8 @@ def decoded_by(model: Any, squares: tf.TensorSpec) -> list[Signature]:
         }
 
     def swap(faces: tf.Tensor, others: tf.Tensor) -> dict[str, tf.Tensor]:
-        here, there = tf.shape(limit(faces, "faces"))[0], tf.shape(others)[0]
-        told = ["faces and others must be as many, got", here, there]
-        with tf.control_dependencies([tf.debugging.Assert(here == there, told)]):
-            people, expressions = model.pictures(faces), model.pictures(tf.identity(others))
+        people = model.pictures(limit(faces, "faces"))
+        expressions = model.pictures(as_many("faces and others", faces, others))
         return {"swapped": to_uint8(model.mix(people, expressions, 1.0))}
 
     others = tf.TensorSpec(squares.shape, squares.dtype, name="others")

@@ -34,6 +34,7 @@ from deepcoder_tf.export.answers import (
     PICTURES,
     Served,
     Signature,
+    as_many,
     crops_of,
     describer,
 )
@@ -101,10 +102,12 @@ def signatures_of(model: Served, card: Mapping[str, Any]) -> list[Signature]:
     seen = (REGISTERED,) if model.needs_landmarks else ()
 
     def serving_default(crops: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.call(limit(crops, "crops"), *landmarks)
+        points = [as_many("crops and landmarks", crops, given) for given in landmarks]
+        return model.call(limit(crops, "crops"), *points)
 
     def from_jpeg(pictures: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.call(crops_of(limit(pictures, "pictures"), (*CROP_SHAPE, 1)), *landmarks)
+        points = [as_many("pictures and landmarks", pictures, given) for given in landmarks]
+        return model.call(crops_of(limit(pictures, "pictures"), (*CROP_SHAPE, 1)), *points)
 
     def from_landmarks(pictures: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
         crops, moved = cut(limit(pictures, "pictures"), landmarks, card["mean_shape"])
@@ -129,10 +132,7 @@ def cut(
     pictures: tf.Tensor, landmarks: tf.Tensor, mean_shape: list[list[float]]
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Registered crops `[B, 240, 160, 1]` uint8, and the landmarks `[B, 49, 2]` in them."""
-    faces, given = tf.shape(pictures)[0], tf.shape(landmarks)[0]
-    told = ["pictures and landmarks must be as many, got", faces, given]
-    with tf.control_dependencies([tf.debugging.Assert(faces == given, told)]):
-        points = registration.inner_points(tf.identity(landmarks))
+    points = registration.inner_points(as_many("pictures and landmarks", pictures, landmarks))
     transform = registration.fit_similarity(points, mean_shape)
 
     def crop(place: tf.Tensor, file: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -166,20 +166,26 @@ class Predictor:
         keep_images: bool = False,
         start: int = 0,
         identities: FaceIdentities | None = None,
+        before: int = 0,
     ) -> Iterator[PredictedFrame]:
         """Predicts frame by frame; memory stays flat however long a video is.
+
+        The n-th face has row n (modulo the size of a batch) of a call of the model, however many
+        frames without a face lie in between: a run in two parts gives the numbers of a run in one
+        to the last digit.
 
         Args:
           inputs: from `inputs.find_inputs`.
           keep_images: hand the pictures back, to draw on them.
           start: frames of the first input that are done already.
           identities: of its faces up to there.
+          before: faces that were predicted up to there, of all inputs.
 
         Yields:
           Every frame, in the order of the input.
         """
         identify = FaceIdentities() if identities is None else identities
-        for frame, P in self._with_answers(self._analysed(inputs, keep_images, start)):
+        for frame, P in self._with_answers(self._analysed(inputs, keep_images, start), before):
             source = frame.source
             if source.number == 0:  # another file
                 identify = FaceIdentities()
@@ -226,37 +232,40 @@ class Predictor:
         return AnalysedFrame(source, image if keep_image else None, tuple(faces), aligned)
 
     def _with_answers(
-        self, frames: Iterable[AnalysedFrame]
+        self, frames: Iterable[AnalysedFrame], before: int
     ) -> Iterator[tuple[AnalysedFrame, np.ndarray]]:
         """Runs the model on full batches of faces and gives each frame the answers to its own."""
         waiting: deque[AnalysedFrame] = deque()
         faces: list[CutFace] = []
         answers: deque[np.ndarray] = deque()
+        place = before % self.batch_size
         for frame in frames:
             waiting.append(frame)
             faces.extend(frame.aligned)
             # Beside a few faces, a long stretch without any must not pile up.
             if len(waiting) >= WAITING_BATCHES * self.batch_size:
-                answers.extend(self._probabilities(faces))
+                answers.extend(self._probabilities(faces, place))
+                place = (place + len(faces)) % self.batch_size
                 faces = []
-            while len(faces) >= self.batch_size:
-                answers.extend(self._probabilities(faces[: self.batch_size]))
-                faces = faces[self.batch_size :]
+            while len(faces) >= self.batch_size - place:
+                full = self.batch_size - place
+                answers.extend(self._probabilities(faces[:full], place))
+                faces, place = faces[full:], 0
                 # At once: the next call may fail, and what is answered is to be kept.
                 while waiting and len(waiting[0].aligned) <= len(answers):
                     yield self._with_own(waiting.popleft(), answers)
             while waiting and len(waiting[0].aligned) <= len(answers):
                 yield self._with_own(waiting.popleft(), answers)
-        answers.extend(self._probabilities(faces))
+        answers.extend(self._probabilities(faces, place))
         while waiting:
             yield self._with_own(waiting.popleft(), answers)
 
-    def _probabilities(self, faces: Sequence[CutFace]) -> np.ndarray:
-        """The model's answer to a list of faces; none is no call."""
+    def _probabilities(self, faces: Sequence[CutFace], place: int) -> np.ndarray:
+        """The model's answer to a list of faces, the first in that row; none is no call."""
         if not faces:
             return np.zeros((0, *self.model.description.answer_shape))
         crops, landmarks = (np.stack(parts) for parts in zip(*faces, strict=True))
-        return self.model.probabilities(crops, self.batch_size, landmarks)
+        return self.model.probabilities(crops, self.batch_size, landmarks, place)
 
     def _with_own(
         self, frame: AnalysedFrame, answers: deque[np.ndarray]

@@ -2,7 +2,8 @@
 
 `OUT.csv.partial` holds the rows and `OUT.csv.partial.json` the place behind a finished frame. The
 rows of a run in two parts are those of a run in one: the numbers of a face do not depend on its
-company, and the identities of the faces are kept.
+company, its row in a call of the model is that of a run in one, and the identities of the faces are
+kept.
 """
 
 from __future__ import annotations

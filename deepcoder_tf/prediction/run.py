@@ -127,7 +127,8 @@ def predict_to_csv(run: PredictionRun) -> PredictionSummary:
         if not progress.counts[FRAMES] or not partial_path(output).exists():
             raise
         if isinstance(error, UserError):
-            raise UserError(f"{error}; {kept}: the same command goes on from there") from error
+            how = "the same command" if run.annotate is None else "without --annotate it"
+            raise UserError(f"{error}; {kept}: {how} goes on from there") from error
         logger.warning("the rows computed so far are in %s", partial_path(output))
         raise
     Progress.remove(output)
@@ -142,10 +143,14 @@ def _begin(
     run: PredictionRun, output: Path, predictor: Predictor, inputs: Sequence[Input]
 ) -> Progress:
     """Where the run begins: behind what an earlier one finished, or at the first frame."""
-    # Threads and batches leave the numbers as they are: they may change in between.
+    # Threads leave the numbers as they are, batches all but their last digits: they may change.
     options = (predictor.model.description.names, run.faces, run.landmarks)
     digest = digest_of(predictor.model.identity, options, inputs)
-    if not run.resume or run.annotate is not None:  # what is drawn is not kept
+    if not run.resume:
+        return Progress(digest)
+    if run.annotate is not None:
+        if partial_path(output).is_file():
+            logger.info("%s is begun anew: --annotate draws every frame", partial_path(output))
         return Progress(digest)
     progress = Progress.read(output, digest)
     if progress.size:
@@ -179,6 +184,7 @@ def _write_rows(
         keep_images=drawer is not None,
         start=progress.done,
         identities=FaceIdentities(progress.identities),
+        before=progress.counts[OK],
     )
     bar = tqdm(
         total=count_frames(inputs),

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import skimage.data
 
 from deepcoder_tf.cli import prepare
-from deepcoder_tf.datasets.expressions.store import expression_info
+from deepcoder_tf.datasets.expressions.store import expression_info, load_expressions
 from deepcoder_tf.expressions import EXPRESSIONS
-from deepcoder_tf.faces.squares import ANCHORS
 from deepcoder_tf.models.expressions.registry import build_recogniser
 from deepcoder_tf.recogniser_config import recogniser_preset
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.training.expression_run import ExpressionRun, open_expression_run
 
-__all__ = ["PEOPLE", "SIZE", "TINY", "UNLABELLED", "prepared_folder", "saved_run"]
+__all__ = [
+    "PEOPLE",
+    "SIZE",
+    "TINY",
+    "UNLABELLED",
+    "photographed_face",
+    "prepared_folder",
+    "saved_run",
+]
 
 SIZE = 32
 PEOPLE = {"train": ("ann", "bob"), "validation": ("cyd", "dan"), "test": ("eve",)}
@@ -37,12 +46,25 @@ TINY: dict[str, Any] = {
 }
 """Options of a recogniser that is built in a second."""
 
+SHARPNESS = 50.0
+"""Times which the weights of the head of a saved run are larger than they were drawn."""
+
 
 def drawn_face(label: int, person: int, rng: np.random.Generator) -> np.ndarray:
     """A bar whose place is the expression, on the colour of the person."""
     face = np.zeros((SIZE, SIZE, 3), np.float64) + np.eye(3)[person % 3] * 120 + 60
     face[4 * label : 4 * label + 4] += 60
     return np.clip(face + rng.normal(0, 8, face.shape), 0, 255).astype(np.uint8)
+
+
+def photographed_face(label: int, person: int, rng: np.random.Generator) -> np.ndarray:
+    """The astronaut, turned and scaled by chance; of one person's last class a wall."""
+    if person and label == len(EXPRESSIONS) - 1:
+        return np.full((128, 128, 3), 99, np.uint8)
+    photo = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)[:256, 96:352]
+    turn, scale = rng.uniform(-8, 8), rng.uniform(0.45, 0.55)
+    matrix = cv2.getRotationMatrix2D((127.5, 127.5), turn, scale) - [[0, 0, 64], [0, 0, 64]]
+    return cv2.warpAffine(photo, matrix, (128, 128), None, cv2.INTER_AREA, cv2.BORDER_REFLECT)
 
 
 def prepared_folder(
@@ -55,6 +77,8 @@ def prepared_folder(
     copies: int = 2,
     size: int = SIZE,
     channels: int = 3,
+    draw: Callable[[int, int, np.random.Generator], np.ndarray] = drawn_face,
+    flags: Sequence[str] = (),
 ) -> Path:
     """`copies` pictures of every class and person, and one without a class in each split.
 
@@ -67,6 +91,8 @@ def prepared_folder(
       copies: see above.
       size: side of the stored pictures.
       channels: of them.
+      draw: makes the picture of a class and a person, BGR.
+      flags: more of `deepcoder-prepare`.
 
     Returns:
       The prepared folder.
@@ -80,7 +106,7 @@ def prepared_folder(
             for label, copy in [*wanted, *([(0, -1)] * UNLABELLED if not person else [])]:
                 file = f"{split}/{name}_{label}_{copy}.png"
                 (root / split).mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(root / file), drawn_face(label, person, rng))
+                cv2.imwrite(str(root / file), draw(label, person, rng))
                 told = copy >= 0 and (labelled or split != splits[-1])
                 lines.append(
                     [file, EXPRESSIONS[label] if told else "", name if known else "", split]
@@ -95,13 +121,16 @@ def prepared_folder(
         f"--size={size}",
         f"--channels={channels}",
         f"--allow_missing_classes={learnt < len(EXPRESSIONS)}",
+        *flags,
     ]
     assert prepare.main(arguments) == 0
     return root / "prepared"
 
 
 def saved_run(folder: Path, prepared: Path, **changes: Any) -> Path:
-    """A run on a prepared folder whose chosen model is untrained.
+    """A run on a prepared folder whose chosen model is as before the first step of training.
+
+    But for its head, whose weights are larger: it tells one face from another.
 
     Args:
       folder: for the run.
@@ -118,14 +147,16 @@ def saved_run(folder: Path, prepared: Path, **changes: Any) -> Path:
         config=config,
         size=info.size,
         channels=info.channels,
-        anchors=[list(map(float, point)) for point in ANCHORS],
+        anchors=[list(map(float, point)) for point in info.anchors],
         source=info.source,
         identities=identities,
         counts=info.counts,
         versions={},
     )
     open_expression_run(folder, run)
-    Checkpoints.save_model(
-        folder, build_recogniser(config, info.size, info.channels, len(identities))
-    )
+    model = build_recogniser(config, info.size, info.channels, len(identities))
+    train = load_expressions(prepared).of("train")
+    model.start(train.labels, train.landmarks)
+    model.head.kernel.assign(SHARPNESS * model.head.kernel)
+    Checkpoints.save_model(folder, model)
     return folder

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from deepcoder_tf.cli import export
 from deepcoder_tf.cli import verify as command
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.export import signing
+from deepcoder_tf.prediction.model import ServingModel
+from tests.experiment.tiny_recogniser import write_run
 
 FILES = ("saved_model.pb", "variables/variables.index", "assets.extra/deepcoder.json")
 
@@ -98,6 +101,57 @@ def test_another_key_another_signature_and_none(signed, copied):
     bundle.unlink()
     with pytest.raises(UserError, match="has no signature"):
         signing.verify(path, public)
+
+
+# A recogniser of expressions ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recogniser(tmp_path_factory) -> tuple[Path, Path]:
+    """A recogniser that deepcoder-export signed, and the signer's public key."""
+    pytest.importorskip("model_signing", reason="needs the extra deepcoder-tf[sign]")
+    folder = tmp_path_factory.mktemp("recogniser")
+    private, public = keys(folder, "signer")
+    run = write_run(folder / "run", system="baseline", trunk_endpoint="Block35")
+    where = [f"--model_dir={run}", f"--output_dir={folder / 'served'}"]
+    assert export.main(["export", *where, f"--signing_key={private}"]) == 0
+    return folder / "served" / "1", public
+
+
+def test_a_signed_recogniser_is_verified_and_can_be_loaded(recogniser, capsys):
+    path, public = recogniser
+    assert command.main(["verify", f"--model={path}", f"--key={public}"]) == 0
+    assert "every file is as it was signed" in capsys.readouterr().out
+    assert ServingModel(path).description.parts.names == "expressions"
+
+
+@pytest.mark.parametrize(
+    "name", ["deepcoder.json", "model_card.md", "tf_serving_warmup_requests", "saved_model.pb"]
+)
+def test_a_recogniser_that_was_tampered_with_is_refused(recogniser, tmp_path, capsys, name):
+    """Also in what lies beside the graph: anchors decide the numbers as weights do."""
+    path = Path(shutil.copytree(recogniser[0], tmp_path / "1"))
+    (file,) = path.rglob(name)
+    file.write_bytes(file.read_bytes().replace(b"e", b"a", 1))
+    assert command.main(["verify", f"--model={path}", f"--key={recogniser[1]}"]) == 1
+    error = capsys.readouterr().err
+    assert f"{file.relative_to(path)} was changed; do not use" in error and error.count("\n") == 1
+
+
+def test_a_recogniser_is_not_signed_with_what_is_no_key(tmp_path, capsys):
+    """Nothing is published."""
+    pytest.importorskip("model_signing", reason="needs the extra deepcoder-tf[sign]")
+    key = tmp_path / "key.pem"
+    key.write_text("no key")
+    run = write_run(tmp_path / "run", system="baseline", trunk_endpoint="Block35")
+    where = [f"--model_dir={run}", f"--output_dir={tmp_path / 'served'}"]
+    assert export.main(["export", *where, f"--signing_key={key}"]) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and f"--signing_key={key} is no private key" in lines[0]
+    assert not list((tmp_path / "served").iterdir())
+
+
+# Mistakes -----------------------------------------------------------------------------------------
 
 
 def test_keys_that_are_none_are_told(signed, tmp_path):

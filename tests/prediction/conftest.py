@@ -1,4 +1,4 @@
-"""A small model in the exported form, and real faces to try it on."""
+"""Small models in the exported form, one of each kind, and real faces to try them on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import pytest
 import skimage.data
 import tensorflow as tf
 
+from deepcoder_tf.expressions import EXPRESSIONS
 from deepcoder_tf.faces.aligner import FaceAligner
 from deepcoder_tf.faces.registration import mean_shape, place_in_crop
+from deepcoder_tf.faces.squares import ANCHORS
 
 ACTION_UNITS = ("AU01", "AU12", "AU25")
 CROP = (240, 160)
+SIDE = 48
 
-
+FACES = tf.TensorSpec([None, SIDE, SIDE, 3], tf.uint8, name="faces")
 CROPS = tf.TensorSpec([None, *CROP, 1], tf.uint8, name="crops")
 LANDMARKS = tf.TensorSpec([None, 49, 2], tf.float32, name="landmarks")
 
@@ -59,6 +62,27 @@ class PixelModel(tf.Module):
         }
 
 
+class PixelExpressions(tf.Module):
+    """Probabilities of expressions that depend on every pixel and every landmark."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rng = np.random.default_rng(1)
+        shape = (SIDE * SIDE * 3, len(EXPRESSIONS))
+        self.weights = tf.Variable(rng.normal(0, 0.05, shape), dtype=tf.float32)
+        self.point_weights = tf.Variable(
+            rng.normal(0, 0.5, (98, len(EXPRESSIONS))), dtype=tf.float32
+        )
+
+    @tf.function(input_signature=[FACES, LANDMARKS])
+    def serve(self, faces, landmarks):
+        """faces uint8 and landmarks -> the one output that others follow from."""
+        pixels = tf.reshape(tf.cast(faces, tf.float32) / 255 - 0.5, [-1, SIDE * SIDE * 3])
+        points = tf.reshape(landmarks, [-1, 98]) / SIDE - 0.5
+        logits = pixels @ self.weights + points @ self.point_weights
+        return {"expression_probabilities": tf.nn.softmax(logits)}
+
+
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
     """`[512, 512, 3]` uint8 BGR photograph with one face."""
@@ -91,6 +115,20 @@ def points_folder(tmp_path_factory, description) -> Path:
     """An exported model that wants landmarks too."""
     module = PixelModel()
     return saved(tmp_path_factory, "points", module, module.serve_points, description)
+
+
+@pytest.fixture(scope="session")
+def expressions_folder(tmp_path_factory) -> Path:
+    """An exported recogniser of expressions that wants landmarks too."""
+    module = PixelExpressions()
+    told = {
+        "kind": "expressions",
+        "expressions": list(EXPRESSIONS),
+        "anchors": ANCHORS.tolist(),
+        "crop_shape": [SIDE, SIDE],
+        "channels": 3,
+    }
+    return saved(tmp_path_factory, "expressions", module, module.serve, told)
 
 
 def saved(tmp_path_factory, name: str, module: tf.Module, serve, description: dict) -> Path:

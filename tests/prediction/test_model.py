@@ -29,18 +29,36 @@ def test_the_description_is_read(model_folder, description):
 
 
 def test_probabilities_do_not_depend_on_the_company(model_folder):
-    """One by one, in odd batches, all at once: the same numbers to the last bit."""
+    """One by one or all at once: the same numbers; in the same row, to the last bit."""
     model = ServingModel(model_folder)
     crops = np.random.default_rng(0).integers(0, 256, (7, 240, 160, 1), np.uint8)
     together = model.probabilities(crops, 4)
     assert together.shape == (7, 3, 6)
     np.testing.assert_allclose(together.sum(-1), 1, atol=1e-6)
-    alone = np.concatenate([model.probabilities(crops[i : i + 1], 4) for i in range(7)])
-    np.testing.assert_array_equal(together, alone)
+    for i in range(7):
+        alone = model.probabilities(crops[i : i + 1], 4, place=i)
+        np.testing.assert_array_equal(together[i : i + 1], alone)
+        first = model.probabilities(crops[i : i + 1], 4)
+        np.testing.assert_allclose(together[i : i + 1], first, atol=1e-6)
     direct = tf.saved_model.load(str(model_folder))
     answer = direct.signatures["serving_default"](crops=tf.constant(crops))
     np.testing.assert_allclose(together, answer["level_probabilities"], atol=1e-6)
     assert model.probabilities(crops[:0], 4).shape == (0, 3, 6)
+
+
+def test_the_first_crop_lies_in_the_row_that_is_asked_for(model_folder, monkeypatch):
+    model, calls = ServingModel(model_folder), []
+    answer = model.answer
+    monkeypatch.setattr(
+        model, "answer", lambda faces: calls.append(faces["crops"]) or answer(faces)
+    )
+    crops = np.random.default_rng(0).integers(1, 256, (7, 240, 160, 1), np.uint8)
+    P = model.probabilities(crops, 4, place=6)
+    np.testing.assert_allclose(P, model.probabilities(crops, 4), atol=1e-6)
+    assert [len(call) for call in calls[:3]] == [4, 4, 4]
+    given = np.concatenate(calls[:3])
+    np.testing.assert_array_equal(given[2:9], crops)
+    assert not given[:2].any() and not given[9:].any()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +75,7 @@ def test_landmarks_go_with_their_crops(points_folder, model_folder):
     crops = rng.integers(0, 256, (7, 240, 160, 1), np.uint8)
     points = rng.uniform(20, 140, (7, 49, 2))
     together = model.probabilities(crops, 4, points)
-    alone = [model.probabilities(crops[i : i + 1], 4, points[i : i + 1]) for i in range(7)]
+    alone = [model.probabilities(crops[i : i + 1], 4, points[i : i + 1], i) for i in range(7)]
     np.testing.assert_array_equal(together, np.concatenate(alone))
     direct = tf.saved_model.load(str(points_folder)).signatures["serving_default"]
     answer = direct(crops=tf.constant(crops), landmarks=tf.constant(points, tf.float32))

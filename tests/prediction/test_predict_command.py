@@ -143,6 +143,15 @@ def test_a_full_disk_is_one_line(model_folder, photo, tmp_path, capsys):
     assert not output.exists()
 
 
+# Runs that are stopped ---------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["model_folder", "expressions_folder"])
+def either_folder(request) -> Path:
+    """An exported model of action units, then one of expressions."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def stopped_after(monkeypatch):
     """Makes the next run stop behind some frames, as Ctrl-C would, or a server that goes away."""
@@ -159,14 +168,14 @@ def stopped_after(monkeypatch):
 
 
 def test_a_stopped_run_keeps_its_rows(
-    model_folder, video, tmp_path, stopped_after, monkeypatch, caplog
+    either_folder, video, tmp_path, stopped_after, monkeypatch, caplog
 ):
     """Stopped after ten frames: ten lines stay, and the same command writes the other three."""
     caplog.set_level("INFO")
     output, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
     whole = tmp_path / "whole.csv"
-    assert command(f"--model={model_folder}", f"--output={whole}", video) == 0
-    arguments = [f"--model={model_folder}", f"--output={output}", video]
+    assert command(f"--model={either_folder}", f"--output={whole}", video) == 0
+    arguments = [f"--model={either_folder}", f"--output={output}", video]
     stopped_after(10, KeyboardInterrupt())
     assert command(*arguments) == 130
     assert not output.exists()
@@ -187,10 +196,10 @@ def test_a_stopped_run_keeps_its_rows(
 
 @pytest.mark.parametrize("frames", [1, 13, 14, 20])
 def test_a_run_in_parts_is_a_run_in_one(
-    model_folder, video, photo, tmp_path, stopped_after, monkeypatch, capsys, frames
+    either_folder, video, photo, tmp_path, stopped_after, monkeypatch, capsys, frames
 ):
     """Stopped within a video, at its end, behind a photo, and in the second video."""
-    options = [f"--model={model_folder}", "--batch_size=3", "--faces=all"]
+    options = [f"--model={either_folder}", "--batch_size=3", "--faces=all"]
     whole, output = tmp_path / "whole.csv", tmp_path / "out.csv"
     assert command(*options, f"--output={whole}", video, photo, video) == 0
     told = capsys.readouterr().out
@@ -205,30 +214,30 @@ def test_a_run_in_parts_is_a_run_in_one(
 
 
 def test_a_killed_run_goes_on_behind_the_last_place_kept(
-    model_folder, video, tmp_path, stopped_after, monkeypatch
+    either_folder, video, tmp_path, stopped_after, monkeypatch
 ):
     """Rows that reached the disk after the place was kept are written again, not twice."""
     monkeypatch.setattr(module, "FLUSH_EVERY", 4)
     output, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
     whole = tmp_path / "whole.csv"
-    assert command(f"--model={model_folder}", f"--output={whole}", video) == 0
+    assert command(f"--model={either_folder}", f"--output={whole}", video) == 0
     stopped_after(6, SystemExit(9))
     with pytest.raises(SystemExit):
-        command(f"--model={model_folder}", f"--output={output}", video)
+        command(f"--model={either_folder}", f"--output={output}", video)
     assert len(read(partial)) == 6
     assert json.loads((tmp_path / "out.csv.partial.json").read_text())["done"] == 4
     monkeypatch.undo()
-    assert command(f"--model={model_folder}", f"--output={output}", video) == 0
+    assert command(f"--model={either_folder}", f"--output={output}", video) == 0
     assert output.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize("change", ["flag", "faces", "annotate", "model", "video", "torn"])
 def test_what_is_left_of_another_run_is_not_gone_on_with(
-    model_folder, video, tmp_path, stopped_after, monkeypatch, caplog, change
+    either_folder, video, tmp_path, stopped_after, monkeypatch, caplog, change
 ):
     caplog.set_level("INFO")
     model, clip = tmp_path / "model" / "1", tmp_path / "clip.avi"
-    shutil.copytree(model_folder, model)
+    shutil.copytree(either_folder, model)
     shutil.copy2(video, clip)
     arguments = [f"--model={model}", f"--output={tmp_path / 'out.csv'}"]
     stopped_after(5, KeyboardInterrupt())
@@ -248,3 +257,50 @@ def test_what_is_left_of_another_run_is_not_gone_on_with(
     assert ("is of another run" in caplog.text) == (change not in ("flag", "annotate"))
     assert [line["frame"] for line in read(tmp_path / "out.csv")] == [str(i) for i in range(13)]
     assert not list(tmp_path.glob("out.csv.partial*"))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("the server went away")])
+def test_a_stopped_run_that_draws_is_drawn_anew(
+    either_folder, video, photo, tmp_path, stopped_after, monkeypatch, capsys, caplog, error
+):
+    """Stopped within the video: the same command ends as one that nobody stopped."""
+    caplog.set_level("INFO")
+
+    def arguments(name: str) -> list[object]:
+        where = [f"--output={tmp_path / name}.csv", f"--annotate={tmp_path / name}"]
+        return [f"--model={either_folder}", *where, "--faces=all", photo, video]
+
+    assert command(*arguments("whole")) == 0
+    told = capsys.readouterr().out
+    stopped_after(6, error)
+    assert command(*arguments("part")) == (1 if isinstance(error, UserError) else 130)
+    if isinstance(error, UserError):
+        assert (
+            f"6 finished frames are in {tmp_path / 'part'}.csv.partial: without --annotate it goes "
+            "on from there"
+        ) in capsys.readouterr().err
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert command(*arguments("part")) == 0
+    assert f"{tmp_path / 'part'}.csv.partial is begun anew: --annotate draws" in caplog.text
+    assert capsys.readouterr().out == told.replace(str(tmp_path / "whole"), str(tmp_path / "part"))
+    assert (tmp_path / "part.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    drawn, wanted = (sorted((tmp_path / name).iterdir()) for name in ("part", "whole"))
+    assert [path.name for path in drawn] == [path.name for path in wanted] and len(drawn) == 2
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(drawn, wanted, strict=True))
+    assert not list(tmp_path.glob("part.csv.partial*"))
+
+
+def test_a_stopped_run_that_drew_goes_on_without_drawing(
+    either_folder, video, tmp_path, stopped_after, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    whole, output = tmp_path / "whole.csv", tmp_path / "out.csv"
+    assert command(f"--model={either_folder}", f"--output={whole}", video) == 0
+    arguments = [f"--model={either_folder}", f"--output={output}", video]
+    stopped_after(6, KeyboardInterrupt())
+    assert command(*arguments, f"--annotate={tmp_path / 'drawn'}") == 130
+    monkeypatch.undo()
+    assert command(*arguments) == 0
+    assert "going on behind 6 frames" in caplog.text
+    assert output.read_bytes() == whole.read_bytes()

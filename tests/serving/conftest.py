@@ -23,12 +23,15 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from deepcoder_tf.config import Config
+from deepcoder_tf.experiment.exporting import export
 from deepcoder_tf.export import CARD, export_model
 from deepcoder_tf.export.grpc_calls import GrpcCalls
 from deepcoder_tf.export.rest_calls import RestCalls
 from deepcoder_tf.models.registry import build_system
+from tests.experiment.tiny_recogniser import write_run
 from tests.export.test_systems import OPTIONS, ROWS, trained
 from tests.prediction.conftest import astronaut, description, photo, video
+from tests.serving.given import parts_of
 from tests.serving.servables import read_config
 
 __all__ = ["astronaut", "description", "photo", "video"]
@@ -39,7 +42,10 @@ DEPLOY = ROOT / "deploy"
 ADDRESS, REST = os.environ.get("TF_SERVING_ADDR"), os.environ.get("TF_SERVING_REST")
 OUTSIDE = ADDRESS or REST
 
-START = 120.0
+KINDS_SERVED = ["deepcoder", "expressions"]
+"""Models of both kinds that the contract is about."""
+
+START = 240.0
 """Seconds for an adapter to load TensorFlow and its models on a busy machine."""
 
 
@@ -90,19 +96,37 @@ class Served(NamedTuple):
     """A model of the server, and the SavedModel that it is."""
 
     name: str
-    version: int
+    folder: Path
     card: dict
     loaded: object
+
+    @property
+    def version(self) -> int:
+        """The name of its folder."""
+        return int(self.folder.name)
+
+    @property
+    def answer(self) -> str:
+        """The output that all its numbers follow from."""
+        return parts_of(self.card).answer
 
 
 def served(name: str, folder: Path) -> Served:
     card = json.loads((folder / CARD).read_text())
-    return Served(name, int(folder.name), card, tf.saved_model.load(str(folder)))
+    return Served(name, folder, card, tf.saved_model.load(str(folder)))
+
+
+def chosen(request) -> Served:
+    """Version 1 of the model that a fixture is asked for."""
+    return served(request.param, request.getfixturevalue("exports") / request.param / "1")
 
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory, description) -> Path:
-    """`deepcoder/1` (a stack), `deepcoder/2` (a network) and `points/1` (it wants landmarks)."""
+    """Of action units `deepcoder/1` (a stack), `deepcoder/2` (a network) and `points/1` (it wants
+    landmarks); of expressions `expressions/1`, which has a decoder, and `patches/1`, which wants
+    landmarks.
+    """
     base = tmp_path_factory.mktemp("models")
     card = {**description, "format": 1, "action_units": ["AU01", "AU12"]}
     # Weights as they are drawn will do, where they tell faces apart.
@@ -112,18 +136,26 @@ def exports(tmp_path_factory, description) -> Path:
         export_model(system, card, base / "deepcoder", version)
     points = trained("mlr-lbp", tmp_path_factory.mktemp("run"))
     export_model(points, card, base / "points", 1)
+    runs = tmp_path_factory.mktemp("recognisers")
+    for name, channels, options in (
+        ("expressions", 3, {"beta_reconstruction": 1.0}),
+        ("patches", 1, {"system": "gacnn", "patch_filters": 3}),
+    ):
+        run = write_run(runs / name, channels, trunk_endpoint="Block35", **options)
+        export(run, base / name, 1)
     return base
 
 
 @pytest.fixture(scope="session")
 def models_config(exports, tmp_path_factory) -> Path:
-    """The shipped `models.config` on these exports, both versions loaded, and a second model."""
+    """The shipped `models.config` on these exports, both versions loaded, and the other models."""
     config = read_config(DEPLOY / "models.config")
     (model,) = config.model_config_list.config
     model.base_path = str(exports / "deepcoder")
     model.model_version_policy.specific.versions[:] = [1, 2]
     model.version_labels["canary"] = 2
-    config.model_config_list.config.add(name="points", base_path=str(exports / "points"))
+    for name in ("points", "expressions", "patches"):
+        config.model_config_list.config.add(name=name, base_path=str(exports / name))
     path = tmp_path_factory.mktemp("config") / "models.config"
     path.write_text(text_format.MessageToString(config))
     return path
@@ -148,19 +180,23 @@ def server(request) -> Server:
     return request.getfixturevalue("adapter").server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(
+    scope="session",
+    params=[os.environ.get("TF_SERVING_MODEL", "deepcoder")] if OUTSIDE else KINDS_SERVED,
+)
 def model(request) -> Served:
-    """The model that the contract is about."""
-    name = os.environ.get("TF_SERVING_MODEL", "deepcoder")
+    """The model that the contract is about: one of each kind, or the environment's."""
+    if not OUTSIDE:
+        return chosen(request)
     folder = os.environ.get("TF_SERVING_SAVEDMODEL")
-    if folder is None and OUTSIDE:
+    if folder is None:
         pytest.skip("TF_SERVING_SAVEDMODEL must name the version that the server has")
-    return served(name, Path(folder or request.getfixturevalue("exports") / "deepcoder" / "1"))
+    return served(request.param, Path(folder))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["points", "patches"])
 def points_model(request) -> Served:
     """A model that wants landmarks."""
     if OUTSIDE:
         pytest.skip("the server of the environment has one model")
-    return served("points", request.getfixturevalue("exports") / "points" / "1")
+    return chosen(request)

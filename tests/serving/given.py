@@ -9,20 +9,34 @@ import zlib
 import cv2
 import numpy as np
 
-CROP = (240, 160)
+from deepcoder_tf.face_model import ACTION_UNITS_KIND, EXPRESSIONS_KIND, KINDS, POINTS, Kind
+
+CROP = (240, 160, 1)
 
 
-def crops(count: int, seed: int = 0) -> np.ndarray:
-    """Blurred noise, `[count, 240, 160, 1]` uint8."""
+def parts_of(card: dict) -> Kind:
+    """What the model of a card calls its parts."""
+    return KINDS[card.get("kind", ACTION_UNITS_KIND)]
+
+
+def shape_of(card: dict) -> tuple[int, int, int]:
+    """Rows, columns and channels of what the model of a card takes."""
+    rows, columns = card["crop_shape"]
+    return rows, columns, card.get("channels", 1)
+
+
+def crops(count: int, seed: int = 0, shape: tuple[int, int, int] = CROP) -> np.ndarray:
+    """Blurred noise, `[count, *shape]` uint8."""
+    rows, columns, channels = shape
     rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (count, 15, 10), np.uint8)
-    return np.stack([cv2.resize(c, CROP[::-1], interpolation=cv2.INTER_CUBIC) for c in coarse])[
-        ..., None
-    ]
+    coarse = rng.integers(0, 256, (count, 15, 10, channels), np.uint8)
+    size = (columns, rows)
+    blurred = [cv2.resize(c, size, interpolation=cv2.INTER_CUBIC) for c in coarse]
+    return np.reshape(blurred, (count, *shape))
 
 
 def files(pictures: np.ndarray, ending: str = ".png") -> np.ndarray:
-    """Picture files as an array of bytes."""
+    """Picture files as an array of bytes; colours are taken as blue, green, red."""
     found = np.empty(len(pictures), object)
     for i, picture in enumerate(pictures):
         found[i] = cv2.imencode(ending, picture)[1].tobytes()
@@ -32,19 +46,24 @@ def files(pictures: np.ndarray, ending: str = ".png") -> np.ndarray:
 def inputs_of(signature: str, card: dict, count: int, seed: int = 0) -> dict[str, np.ndarray]:
     """What a signature takes, by the model's card."""
     rng = np.random.default_rng(seed + 1)
-    shape = np.asarray(card["mean_shape"])
-    registered = (shape + rng.normal(0, 2, (count, 49, 2))).astype(np.float32)
-    raw = np.stack([cv2.resize(c, (320, 480)) for c in crops(count, seed)])
-    drawn = {
-        "crops": crops(count, seed),
+    squares = card.get("kind") == EXPRESSIONS_KIND
+    shape = shape_of(card)
+    drawn = crops(count, seed, shape)
+    middle = shape[0] / 2 if squares else np.asarray(card["mean_shape"])
+    spread = shape[0] / 8 if squares else 2.0
+    registered = (middle + rng.normal(0, spread, (count, POINTS, 2))).astype(np.float32)
+    given = {
+        parts_of(card).faces: drawn,
+        "others": crops(count, seed + 100, shape),
         "landmarks": registered,
-        "pictures": files(crops(count, seed)),
-        "faces": np.zeros(count, np.int32),
+        "pictures": files(drawn),
     }
+    if signature == "describe":
+        given["faces"] = np.zeros(count, np.int32)
     if signature == "from_landmarks":
-        drawn["pictures"] = files(raw, ".jpg")
-        drawn["landmarks"] = (2 * registered + [3, 5]).astype(np.float32)
-    return {name: drawn[name] for name in card["signatures"][signature]["inputs"]}
+        given["pictures"] = files(np.stack([cv2.resize(c, (320, 480)) for c in drawn]), ".jpg")
+        given["landmarks"] = (2 * registered + [3, 5]).astype(np.float32)
+    return {name: given[name] for name in card["signatures"][signature]["inputs"]}
 
 
 def bomb_jpeg(side: int = 30_000) -> bytes:

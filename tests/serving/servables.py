@@ -22,6 +22,9 @@ from tensorflow_serving.config import model_server_config_pb2
 Code = grpc.StatusCode
 CODES = {code.value[0]: code for code in Code}
 
+PYTHONS_OWN = re.compile(r"^Graph execution error:.*?<stack traces unavailable>\n", re.DOTALL)
+"""What TensorFlow in Python, and the official server does not, says before what is wrong."""
+
 
 class RefusedError(Exception):
     """A request that gets an error status."""
@@ -83,7 +86,7 @@ class Servable:
         try:
             return self.loaded.signatures[name](**inputs)
         except tf.errors.OpError as error:
-            refuse(CODES.get(error.error_code, Code.UNKNOWN), str(error))
+            refuse(CODES.get(error.error_code, Code.UNKNOWN), PYTHONS_OWN.sub("", error.message))
         except (TypeError, ValueError) as error:
             refuse(Code.INVALID_ARGUMENT, str(error))
 

@@ -18,8 +18,9 @@ from deepcoder_tf.export import CARD, retries
 from deepcoder_tf.export.client import RemoteModel
 from deepcoder_tf.export.retries import ServerError, with_retries
 from deepcoder_tf.prediction.model import ServingModel
+from deepcoder_tf.prediction.rows import EXPRESSION_COLUMNS
 from tests.serving.conftest import DEPLOY, OUTSIDE, Adapter
-from tests.serving.given import crops
+from tests.serving.given import crops, inputs_of
 
 pytestmark = pytest.mark.skipif(bool(OUTSIDE), reason="kills and misuses its servers")
 
@@ -47,7 +48,7 @@ def address(adapter: Adapter, form: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["deepcoder", "points"])
+@pytest.mark.parametrize("name", ["deepcoder", "points", "expressions", "patches"])
 def test_the_csv_is_that_of_predict(adapter, exports, photo, video, tmp_path, capsys, form, name):
     version = 2 if name == "deepcoder" else 1
     wanted = predicted(exports / name / str(version), tmp_path / "local.csv", photo, video)
@@ -59,6 +60,9 @@ def test_the_csv_is_that_of_predict(adapter, exports, photo, video, tmp_path, ca
     assert capsys.readouterr().out == told.replace("local.csv", "remote.csv")
     assert output.read_bytes() == wanted
     assert wanted.count(b",ok,") == 12
+    if name in ("expressions", "patches"):
+        columns = wanted.split(b"\n")[0].decode().split(",")
+        assert columns[7:] == EXPRESSION_COLUMNS and len(columns) == 17
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -84,15 +88,14 @@ def test_versions_and_labels(adapter, exports, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_model_card_in_place_of_the_question(adapter, exports, form, monkeypatch):
+def test_a_model_card_in_place_of_the_question(adapter, points_model, form, monkeypatch):
     """A server that cannot describe its model needs a file; nothing but crops is then asked."""
-    folder = exports / "points" / "1"
     server = address(adapter, form)
     monkeypatch.setattr(RemoteModel, "_ask", None)
-    model = RemoteModel(server, "points", model_card=folder / CARD)
-    local = ServingModel(folder)
-    faces = crops(5)
-    points = local.description.mean_shape + np.random.default_rng(0).normal(0, 2, (5, 49, 2))
+    model = RemoteModel(server, points_model.name, model_card=points_model.folder / CARD)
+    local = ServingModel(points_model.folder)
+    given = inputs_of("serving_default", points_model.card, 5)
+    faces, points = given[local.description.parts.faces], given["landmarks"]
     np.testing.assert_array_equal(
         model.probabilities(faces, 4, points), local.probabilities(faces, 4, points)
     )
@@ -112,6 +115,21 @@ def test_rest_without_pictures_sends_numbers(adapter, exports, tmp_path):
     np.testing.assert_array_equal(
         model.probabilities(crops(2), 2), local.probabilities(crops(2), 2)
     )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("name", "card"), [("deepcoder", "expressions"), ("expressions", "deepcoder")]
+)
+def test_a_model_card_of_another_model(adapter, exports, photo, tmp_path, capsys, form, name, card):
+    """Of the other kind: its faces are refused, in one line."""
+    output, server = tmp_path / "out.csv", address(adapter, form)
+    where = [f"--server={server}", f"--model_name={name}", f"--output={output}"]
+    assert command(*where, f"--model_card={exports / card / '1' / CARD}", photo) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    signature = "serving_default" if form == "grpc" else "from_jpeg"
+    assert f"{server} refused {signature} of {name}: INVALID_ARGUMENT" in line
+    assert f"is --model_card={exports / card / '1' / CARD} that of" in line and not output.exists()
 
 
 # A server that goes away --------------------------------------------------------------------------

@@ -13,7 +13,15 @@ import requests
 import tensorflow as tf
 
 from deepcoder_tf.export.retries import ServerError
-from tests.serving.given import bomb_jpeg, bomb_png, crops, files, inputs_of
+from tests.serving.given import (
+    bomb_jpeg,
+    bomb_png,
+    crops,
+    files,
+    inputs_of,
+    parts_of,
+    shape_of,
+)
 
 ROUTES = ["grpc", "rest"]
 SIGNATURES = [
@@ -22,6 +30,7 @@ SIGNATURES = [
     "from_landmarks",
     "encode",
     "reconstruct",
+    "swap",
     "describe",
 ]
 
@@ -65,11 +74,31 @@ def test_every_signature_gives_the_numbers_of_the_savedmodel(server, model, rout
 
 
 @pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("signature", ["serving_default", "from_jpeg", "from_landmarks"])
+@pytest.mark.parametrize("signature", ["serving_default", "from_jpeg", "from_landmarks", "encode"])
 def test_a_model_with_landmarks(server, points_model, route, signature):
+    if signature not in points_model.card["signatures"]:
+        pytest.skip(f"the model has no signature {signature}")
     calls = server.calls(route, points_model.name, 1)
     for count in (1, 4):
         check(points_model, calls, signature, count, seed=count)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("signature", ["serving_default", "from_jpeg"])
+def test_landmarks_that_are_not_those_of_the_faces(server, points_model, route, signature):
+    """Too few points, none at all, and by gRPC, whose inputs have rows each, too few faces."""
+    calls = server.calls(route, points_model.name, 1)
+    given = inputs_of(signature, points_model.card, 3)
+    points = given.pop("landmarks")
+    wrong = [("landmarks", points[:, :30]), ("landmarks", points[..., :1]), ("points", points)]
+    wrong += [("landmarks", points[:1]), ("landmarks", points[:2])] if route == "grpc" else []
+    for name, values in wrong:
+        with pytest.raises(ServerError) as raised:
+            calls.predict(signature, {**given, name: values}, [points_model.answer])
+        assert raised.value.status in REFUSED, raised.value
+        if len(values) < 3:
+            assert "landmarks must be as many" in raised.value.reason
+    check(points_model, calls, signature, 1)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -102,25 +131,26 @@ def of_bytes(*contents: bytes) -> np.ndarray:
 
 
 def bad_requests(model) -> dict[str, tuple[str, dict[str, np.ndarray], set[grpc.StatusCode]]]:
-    """Name, then signature, inputs and the statuses that will do."""
+    """Name, then signature, inputs and the statuses that will do.
+
+    Signatures that not every model has add some of their own.
+    """
+    faces, shape = parts_of(model.card).faces, shape_of(model.card)
     default = inputs_of("serving_default", model.card, 2)
-    jpeg = files(crops(1), ".jpg")[0]
-    picture = {"pictures": files(crops(2))}
-    landmarks = inputs_of("from_landmarks", model.card, 2)
-    whole = landmarks["pictures"][0]
+    drawn = default[faces]
+    jpeg = files(crops(1, shape=shape), ".jpg")[0]
+    picture = {"pictures": files(drawn)}
+    other_channels = np.repeat(drawn[..., :1], 4 - shape[2], axis=-1)
     return {
         "wrong dtype": (
             "serving_default",
-            changed(default, "crops", default["crops"].astype(np.float32) + 0.5),
+            changed(default, faces, drawn.astype(np.float32) + 0.5),
             REFUSED,
         ),
-        "wrong shape": (
-            "serving_default",
-            changed(default, "crops", default["crops"][:, :100]),
-            REFUSED,
-        ),
-        "wrong rank": ("serving_default", changed(default, "crops", np.uint8([3, 4])), REFUSED),
-        "no images": ("serving_default", changed(default, "crops", default["crops"][:0]), REFUSED),
+        "wrong shape": ("serving_default", changed(default, faces, drawn[:, :40]), REFUSED),
+        "wrong channels": ("serving_default", changed(default, faces, other_channels), REFUSED),
+        "wrong rank": ("serving_default", changed(default, faces, np.uint8([3, 4])), REFUSED),
+        "no images": ("serving_default", changed(default, faces, drawn[:0]), REFUSED),
         "no pictures": ("from_jpeg", {"pictures": of_bytes()}, REFUSED),
         "10,000 images": ("from_jpeg", {"pictures": of_bytes(*[jpeg] * 10_000)}, TOO_MUCH),
         "10,000 faces": ("describe", {"faces": np.zeros(10_000, np.int32)}, TOO_MUCH),
@@ -129,68 +159,98 @@ def bad_requests(model) -> dict[str, tuple[str, dict[str, np.ndarray], set[grpc.
             {"pictures": of_bytes(jpeg, jpeg[: len(jpeg) // 3])},
             REFUSED,
         ),
-        "truncated JPEG of a photo": (
-            "from_landmarks",
-            changed(landmarks, "pictures", of_bytes(whole, whole[:200])),
-            REFUSED,
-        ),
         "JPEG bomb": ("from_jpeg", {"pictures": of_bytes(bomb_jpeg())}, TOO_MUCH),
         "PNG bomb": ("from_jpeg", {"pictures": of_bytes(bomb_png())}, TOO_MUCH),
-        "JPEG bomb as a photo": (
-            "from_landmarks",
-            {"pictures": of_bytes(bomb_jpeg()), "landmarks": landmarks["landmarks"][:1]},
-            TOO_MUCH,
-        ),
         "empty file": ("from_jpeg", {"pictures": of_bytes(b"")}, REFUSED),
         "no picture": ("from_jpeg", {"pictures": of_bytes(b"%PDF-1.7 and so on")}, REFUSED),
-        "a picture of another size": ("from_jpeg", {"pictures": files(crops(1)[:, 8:])}, REFUSED),
-        "fewer landmarks than pictures": (
-            "from_landmarks",
-            changed(landmarks, "landmarks", landmarks["landmarks"][:, :30]),
-            REFUSED,
-        ),
-        "an input too few": ("from_landmarks", {"pictures": landmarks["pictures"]}, REFUSED),
+        "a picture of another size": ("from_jpeg", {"pictures": files(drawn[:1, 8:])}, REFUSED),
         "an unknown input": ("from_jpeg", {**picture, "colour": np.zeros(2, np.int32)}, REFUSED),
         "an unknown signature": ("from_dreams", default, REFUSED),
+        **(bad_photos(model) if "from_landmarks" in model.card["signatures"] else {}),
+        **(bad_swaps(model) if "swap" in model.card["signatures"] else {}),
     }
+
+
+def bad_photos(model) -> dict[str, tuple[str, dict[str, np.ndarray], set[grpc.StatusCode]]]:
+    """Of `from_landmarks`; see `bad_requests`."""
+    given = inputs_of("from_landmarks", model.card, 2)
+    whole, points = given["pictures"][0], given["landmarks"]
+    wrong = {
+        "truncated JPEG of a photo": changed(given, "pictures", of_bytes(whole, whole[:200])),
+        "JPEG bomb as a photo": {"pictures": of_bytes(bomb_jpeg()), "landmarks": points[:1]},
+        "fewer landmarks than there are": changed(given, "landmarks", points[:, :30]),
+        "a photo without landmarks": {"pictures": given["pictures"]},
+    }
+    return {name: ("from_landmarks", inputs, TOO_MUCH) for name, inputs in wrong.items()}
+
+
+def bad_swaps(model) -> dict[str, tuple[str, dict[str, np.ndarray], set[grpc.StatusCode]]]:
+    """Of `swap`; see `bad_requests`."""
+    given = inputs_of("swap", model.card, 2)
+    wrong = {
+        "nobody to swap with": {"faces": given["faces"]},
+        "others of another size": changed(given, "others", given["others"][:, 8:]),
+        "others of another type": changed(given, "others", given["others"] / 255),
+    }
+    return {name: ("swap", inputs, REFUSED) for name, inputs in wrong.items()}
 
 
 BAD = [
     "wrong dtype",
     "wrong shape",
+    "wrong channels",
     "wrong rank",
     "no images",
     "no pictures",
     "10,000 images",
     "10,000 faces",
     "truncated JPEG",
-    "truncated JPEG of a photo",
     "JPEG bomb",
     "PNG bomb",
-    "JPEG bomb as a photo",
     "empty file",
     "no picture",
     "a picture of another size",
-    "fewer landmarks than pictures",
-    "an input too few",
     "an unknown input",
     "an unknown signature",
 ]
+BAD_PHOTOS = [
+    "truncated JPEG of a photo",
+    "JPEG bomb as a photo",
+    "fewer landmarks than there are",
+    "a photo without landmarks",
+]
+BAD_SWAPS = ["nobody to swap with", "others of another size", "others of another type"]
 
 
 @pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("which", BAD)
+@pytest.mark.parametrize("which", [*BAD, *BAD_PHOTOS, *BAD_SWAPS])
 def test_a_bad_request_gets_an_error_and_the_next_one_its_answer(server, model, route, which):
+    if which not in bad_requests(model):
+        pytest.skip("the model has no signature for it")
     signature, given, allowed = bad_requests(model)[which]
     calls = server.calls(route, model.name, model.version)
     with pytest.raises(ServerError) as raised:
-        calls.predict(signature, given, ["level_probabilities"])
+        calls.predict(signature, given, [model.answer])
     assert raised.value.status in allowed, raised.value
     check(model, calls, "serving_default", 1)
 
 
 def test_there_is_a_name_for_every_bad_request(model):
-    assert list(bad_requests(model)) == BAD
+    signatures = model.card["signatures"]
+    photos, swaps = "from_landmarks" in signatures, "swap" in signatures
+    assert list(bad_requests(model)) == BAD + BAD_PHOTOS * photos + BAD_SWAPS * swaps
+
+
+def test_faces_and_others_that_are_not_as_many(server, model):
+    """By gRPC: the rows of JSON cannot be so."""
+    if "swap" not in model.card["signatures"]:
+        pytest.skip("the model has no signature swap")
+    calls = server.calls("grpc", model.name, model.version)
+    given = inputs_of("swap", model.card, 3)
+    for others in (given["others"][:1], given["others"][:2]):
+        with pytest.raises(ServerError, match="faces and others must be as many"):
+            calls.predict("swap", {**given, "others": others}, ["swapped"])
+    check(model, calls, "swap", 1)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -200,7 +260,7 @@ def test_a_model_that_is_not_there(server, model, route):
     cases += [((model.name, None, "nobody"), Code.INVALID_ARGUMENT)]
     for which, status in cases:
         with pytest.raises(ServerError) as raised:
-            server.calls(route, *which).predict("serving_default", given, ["intensity"])
+            server.calls(route, *which).predict("serving_default", given, [model.answer])
         assert raised.value.status is status, raised.value
 
 
@@ -242,7 +302,7 @@ SECONDS = 6.0
 def test_32_clients_at_once(server, model, route, capsys):
     """Bounded in time; every answer is checked. The percentiles are printed, not judged."""
     given = inputs_of("serving_default", model.card, CLIENTS)
-    wanted = expected(model, "serving_default", given)["level_probabilities"]
+    wanted = expected(model, "serving_default", given)[model.answer]
     signature = "serving_default" if route == "grpc" else "from_jpeg"
     if route == "rest":
         given = inputs_of("from_jpeg", model.card, CLIENTS)
@@ -257,10 +317,8 @@ def test_32_clients_at_once(server, model, route, capsys):
         while time.monotonic() < until or not answers:
             start = time.perf_counter()
             try:
-                answer = calls.predict(signature, own, ["level_probabilities"])
-                np.testing.assert_allclose(
-                    answer["level_probabilities"][0], wanted[number], atol=1e-5
-                )
+                answer = calls.predict(signature, own, [model.answer])
+                np.testing.assert_allclose(answer[model.answer][0], wanted[number], atol=1e-5)
             except (ServerError, AssertionError) as error:
                 errors.append(f"client {number}: {error}")
                 break
