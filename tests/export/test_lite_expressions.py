@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,6 +182,30 @@ def test_either_of_two_equals_may_be_chosen():
     assert preferred(P, np.array([0, 0])) == preferred(P, np.array([2, 0])) == 0.0
     # 0.4 and 0.4 where 0.5 and 0.3 were: both moved by a tenth.
     assert preferred(P, np.array([0, 1])) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("chosen", "allowed"), [(0, True), (1, True), (2, False)])
+def test_a_class_is_compared_by_its_probability(chosen, allowed):
+    said = {
+        "expression_probabilities": np.array([[0.4, 0.4, 0.2]]),
+        "expression": np.array([0]),
+    }
+
+    class Chooses:
+        description = SimpleNamespace(kind="expressions")
+
+        def outputs(self, faces: np.ndarray) -> dict[str, np.ndarray]:
+            return {**said, "expression": np.array([chosen])}
+
+    def model(faces: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: tf.constant(value) for name, value in said.items()}
+
+    one = Faces(faces()[:1], name="faces")
+    if allowed:
+        assert check_outputs(model, Chooses(), one, "float32") == 0.0
+    else:
+        with pytest.raises(UserError, match=r"float32\.tflite: expression differs .* by 0\.1,"):
+            check_outputs(model, Chooses(), one, "float32")
 
 
 def test_how_much_of_the_probability_moved():
