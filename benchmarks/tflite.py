@@ -4,20 +4,23 @@
 
 Without a model one of the paper's size is made with random weights, and a Gaussian process that
 owns `points` random frames: its speed is that of a trained one. With a model, what lies in its
-`tflite/` is measured. All of it runs in turns in one process, from a crop of 240x160 to levels:
+`tflite/` is measured, of action units or of expressions. All of it runs in turns in one process,
+from the crop of a face to levels or probabilities:
 
 - `tensorflow`: the SavedModel at batch 1, on all cores;
 - `float32`, `float16`, `int8` with 1 and 2 threads of LiteRT.
 
 `best_ms` and `median_ms` are over the turns. `speed` is TensorFlow's best time over that of the
 variant: above 1 it is faster. `megabytes` is the file's size, `difference` the largest difference
-of an expected intensity from TensorFlow's on the crops that were timed, in levels.
+from TensorFlow's on the crops that were timed, of an expected intensity in levels, or of the
+probability of an expression.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import json
 import os
 import statistics
 import tempfile
@@ -35,10 +38,11 @@ from environment import Record, seconds
 from deepcoder_tf.action_units import DISFA
 from deepcoder_tf.config import preset
 from deepcoder_tf.export.lite_graph import lite_graph
-from deepcoder_tf.export.lite_parity import Faces, HeldOut
-from deepcoder_tf.export.tflite import Examples, convert
+from deepcoder_tf.export.lite_parity import MEASURES, Faces, HeldOut
+from deepcoder_tf.export.tflite import Examples, convert, serving_default
 from deepcoder_tf.lite_model import VARIANTS, LiteModel, join
 from deepcoder_tf.models.deepcoder import DeepCoder
+from deepcoder_tf.prediction.model import DESCRIPTION, read_description
 from deepcoder_tf.types import Gaussian
 
 THREADS = (1, 2)
@@ -54,10 +58,12 @@ CARD = {
 }
 
 
-def crops(count: int) -> np.ndarray:
-    """Blurred noise `[count, 240, 160, 1]` uint8."""
-    coarse = np.random.default_rng(0).uniform(0, 255, (count, 15, 10, 1))
-    return tf.cast(tf.image.resize(coarse, (240, 160), "bicubic"), tf.uint8).numpy()
+def crops(count: int, shape: tuple[int, int, int] = (240, 160, 1)) -> np.ndarray:
+    """Blurred noise `[count, *shape]` uint8."""
+    rows, columns, channels = shape
+    coarse = np.random.default_rng(0).uniform(0, 255, (count, rows // 16, columns // 16, channels))
+    blurred = tf.image.resize(coarse, (rows, columns), "bicubic")
+    return tf.saturate_cast(blurred, tf.uint8).numpy()
 
 
 def paper_model(points: int) -> DeepCoder:
@@ -81,8 +87,10 @@ def make(folder: Path, points: int) -> None:
     spec = tf.TensorSpec((None, 240, 160, 1), tf.uint8, name="crops")
     archive.add_endpoint("serving_default", lambda crops: model(crops), input_signature=[spec])
     archive.write_out(str(folder), verbose=False)
-    graph = lite_graph(model)
+    graph = lite_graph(model, serving_default(model, CARD).inputs)
     examples = Examples(Faces(crops(CROPS)), HeldOut(Faces(crops(1)), lambda intensity: 0.0))
+    (folder / "assets.extra").mkdir()
+    (folder / DESCRIPTION).write_text(json.dumps(CARD), encoding="utf-8")
     (folder / "tflite").mkdir()
     for variant in VARIANTS:
         content = join(convert(graph, variant, examples), CARD)
@@ -104,17 +112,19 @@ def measure(folder: Path, repeats: int) -> dict[str, Any]:
     """All figures of a SavedModel and of what lies in its `tflite/`."""
     loaded = tf.saved_model.load(str(folder))
     serve = loaded.signatures["serving_default"]
-    faces = crops(CROPS)
-    here = np.concatenate([serve(crops=tf.constant(c[None]))["intensity"] for c in faces])
-    one = tf.constant(faces[:1])
-    calls: dict[str, Callable[[], object]] = {"tensorflow": lambda: serve(crops=one)}
+    description = read_description(folder)
+    given, output = description.parts.faces, MEASURES[description.kind].output
+    faces = crops(CROPS, description.face_shape)
+    here = np.concatenate([serve(**{given: tf.constant(c[None])})[output] for c in faces])
+    one = {given: tf.constant(faces[:1])}
+    calls: dict[str, Callable[[], object]] = {"tensorflow": lambda: serve(**one)}
     about: dict[str, dict[str, Any]] = {}
     for path in sorted((folder / "tflite").glob("*.tflite")):
         for threads in THREADS:
             lite = LiteModel(path, threads)
             name = f"{path.stem}, {threads} thread{'s'[: threads > 1]}"
-            there = np.concatenate([lite.outputs(crops=c[None])["intensity"] for c in faces])
-            calls[name] = functools.partial(lite.outputs, crops=faces[:1])
+            there = np.concatenate([lite.outputs(**{given: c[None]})[output] for c in faces])
+            calls[name] = functools.partial(lite.outputs, **{given: faces[:1]})
             about[name] = {
                 "megabytes": path.stat().st_size / 1e6,
                 "runtime": lite.runtime,

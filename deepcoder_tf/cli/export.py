@@ -65,8 +65,8 @@ flags.register_validator(
 flags.DEFINE_string(
     "data_dir",
     None,
-    "folder that deepcoder-prepare wrote, for --tflite: int8 takes its ranges from training frames "
-    "and is checked on validation subjects; the others are then measured there too",
+    "folder that deepcoder-prepare wrote, for --tflite: int8 takes its ranges from training faces "
+    "and is checked on those of the validation split; the others are then measured there too",
     flag_values=FLAGS,
 )
 flags.mark_flags_as_required(["model_dir", "output_dir"], flag_values=FLAGS)

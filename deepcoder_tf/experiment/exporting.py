@@ -9,17 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deepcoder_tf.errors import UserError
 from deepcoder_tf.experiment.evaluating import system_name
-from deepcoder_tf.experiment.lite_examples import lite_examples
+from deepcoder_tf.experiment.lite_examples import lite_examples, lite_expressions
 from deepcoder_tf.export import export_model, expression_card, model_card
+from deepcoder_tf.export.answers import Served
 from deepcoder_tf.export.signing import sign
-from deepcoder_tf.export.tflite import add_variants
+from deepcoder_tf.export.tflite import Examples, add_variants
 from deepcoder_tf.expressions import EXPRESSIONS
 from deepcoder_tf.face_model import EXPRESSIONS_KIND, FORMAT
 from deepcoder_tf.faces.registration import CROP_SHAPE
-from deepcoder_tf.models.expressions.system import ExpressionSystem
-from deepcoder_tf.training.expression_run import load_recogniser, run_kind
+from deepcoder_tf.training.expression_run import ExpressionRun, load_recogniser, run_kind
 from deepcoder_tf.training.run import RunInfo, load_model
 
 __all__ = ["export"]
@@ -62,20 +61,20 @@ def export(
         written, metrics of another model, a key that cannot be used, or a variant that differs
         from the model by more than it may.
     """
-    additions: list[Callable[[Path], None]] = []
+    model: Served
+    examples_in: Callable[[Path], Examples]
     if run_kind(model_dir) == EXPRESSIONS_KIND:
-        if tflite:
-            raise UserError(
-                f"--tflite={','.join(tflite)}: only models of action units have variants for "
-                f"TFLite, and {model_dir} is a recogniser of expressions; leave --tflite out"
-            )
-        model, card = recogniser_and_card(model_dir, metrics, data, licence)
+        model, of_expressions = recogniser = load_recogniser(model_dir)
+        card = expressions_card(of_expressions, metrics, data, licence)
+        examples_in = partial(lite_expressions, *recogniser, model_dir)
     else:
-        model, run = load_model(model_dir)
+        model, run = system = load_model(model_dir)
         card = action_units_card(run, metrics, data, licence)
-        if tflite:
-            examples = None if data_dir is None else lite_examples(model, run, model_dir, data_dir)
-            additions.append(partial(add_variants, model=model, variants=tflite, examples=examples))
+        examples_in = partial(lite_examples, *system, model_dir)
+    additions: list[Callable[[Path], None]] = []
+    if tflite:
+        examples = None if data_dir is None else examples_in(data_dir)
+        additions.append(partial(add_variants, model=model, variants=tflite, examples=examples))
     if signing_key is not None:
         additions.append(partial(sign, key=signing_key))
     path = export_model(model, card, output_dir, version, overwrite=overwrite, additions=additions)
@@ -109,12 +108,11 @@ def action_units_card(
     }
 
 
-def recogniser_and_card(
-    model_dir: Path, metrics: Path | None, data: str | None, licence: str | None
-) -> tuple[ExpressionSystem, dict[str, Any]]:
-    """A recogniser of expressions, and what is told of it."""
-    model, run = load_recogniser(model_dir)
-    return model, {
+def expressions_card(
+    run: ExpressionRun, metrics: Path | None, data: str | None, licence: str | None
+) -> dict[str, Any]:
+    """What is told of a recogniser of expressions."""
+    return {
         "format": FORMAT,
         "kind": EXPRESSIONS_KIND,
         "system": run.config.system,

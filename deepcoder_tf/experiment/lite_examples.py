@@ -1,4 +1,4 @@
-"""Prepared frames for the variants of a model: to take ranges from, and to measure the loss on."""
+"""Prepared faces for the variants of a model: to take ranges from, and to measure the loss on."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ from pathlib import Path
 
 import numpy as np
 
+from deepcoder_tf.datasets.expressions.store import (
+    ExpressionFrames,
+    expression_info,
+    load_expressions,
+)
 from deepcoder_tf.datasets.landmarks import load_landmarks
 from deepcoder_tf.datasets.prepared import dataset_info, load_index
 from deepcoder_tf.datasets.records import read_fold
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.evaluation.expression_metrics import NO_CLASS
 from deepcoder_tf.evaluation.metrics import icc31
 from deepcoder_tf.experiment.evaluating import check_compatible
+from deepcoder_tf.experiment.evaluating_expressions import check_fits, check_scored
 from deepcoder_tf.export.lite_parity import Faces, HeldOut
 from deepcoder_tf.export.tflite import Examples
+from deepcoder_tf.face_model import EXPRESSIONS_KIND, KINDS
+from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.models.system import System
+from deepcoder_tf.training.expression_run import ExpressionRun
 from deepcoder_tf.training.run import RunInfo
 
-__all__ = ["lite_examples"]
+__all__ = ["lite_examples", "lite_expressions"]
 
 REPRESENTATIVE = 200
-"""Training frames, evenly spread, from which the ranges of int8 are taken."""
+"""Training faces, evenly spread, from which the ranges of int8 are taken."""
 
 HELD_OUT = 1000
-"""Validation frames, evenly spread, on which a variant is measured."""
+"""Validation faces, evenly spread, on which a variant is measured."""
 
 BATCH = 64
 
@@ -72,7 +82,7 @@ def spread(
     labels = load_index(data_dir, fold, split).labels
     if not len(labels):
         raise UserError(f"{data_dir}: the {split} split of fold {fold} has no frame with a face")
-    rows = np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).astype(np.int64))
+    rows = evenly(len(labels), most)
     crops, start = [], 0
     for batch in read_fold(data_dir, fold, split).batch(BATCH):
         part = batch["crop"].numpy()
@@ -80,3 +90,56 @@ def spread(
         start += len(part)
     points = load_landmarks(data_dir, fold, split)[rows] if model.needs_landmarks else None
     return Faces(np.concatenate(crops), points), labels[rows]
+
+
+def lite_expressions(
+    model: ExpressionSystem, run: ExpressionRun, model_dir: Path, data_dir: Path
+) -> Examples:
+    """Pictures of expressions, prepared as those that a recogniser was trained on.
+
+    Args:
+      model: whose pictures are wanted.
+      run: that trained it.
+      model_dir: of the run, for errors.
+      data_dir: folder of expressions that `deepcoder-prepare` wrote.
+
+    Returns:
+      Training pictures, and validation pictures that have a class, with accuracy on them.
+
+    Raises:
+      UserError: the model and the data do not belong together, there is no training picture, or no
+        validation picture with a class.
+    """
+    info = expression_info(data_dir)
+    check_fits(model_dir, model, info)
+    everything = load_expressions(data_dir)
+    train, validation = everything.of("train"), everything.of("validation")
+    mixed = sorted(set(run.identities) & set(validation.subjects.tolist()))
+    if run.source == info.source and mixed:
+        raise UserError(
+            f"{data_dir}: {mixed[0]} is a validation subject, but {model_dir} was trained on it; "
+            "give the data that it was trained on"
+        )
+    if not len(train.labels):
+        raise UserError(f"{data_dir}: the train split has no picture; prepare data that has one")
+    check_scored(data_dir, validation, "validation")
+    labelled = np.flatnonzero(validation.labels != NO_CLASS)
+    held_out = validation.take(labelled[evenly(len(labelled), HELD_OUT)])
+    ranges = train.take(evenly(len(train.labels), REPRESENTATIVE))
+
+    def accuracy(probabilities: np.ndarray) -> float:
+        return float(np.mean(probabilities.argmax(axis=-1) == held_out.labels))
+
+    step = 1.0 / len(held_out.labels)
+    return Examples(squares_of(model, ranges), HeldOut(squares_of(model, held_out), accuracy, step))
+
+
+def squares_of(model: ExpressionSystem, frames: ExpressionFrames) -> Faces:
+    """Pictures as a recogniser takes them."""
+    points = frames.landmarks if model.needs_landmarks else None
+    return Faces(frames.images, points, KINDS[EXPRESSIONS_KIND].faces)
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """Places of at most so many of `count` things in a row, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))

@@ -22,10 +22,9 @@ import tensorflow as tf
 from scipy.special import erfcx
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from deepcoder_tf.export.signatures import POINTS
-from deepcoder_tf.faces.registration import CROP_SHAPE
+from deepcoder_tf.errors import UserError
+from deepcoder_tf.export.answers import Served
 from deepcoder_tf.gp.posterior import for_single_precision
-from deepcoder_tf.models.system import System
 
 __all__ = ["NETWORK", "LiteGraph", "lite_graph", "plain_erfc"]
 
@@ -33,11 +32,11 @@ NETWORK = "network/"
 """What the names of the network's matrix products begin with, as opposed to those of a Gaussian
 process."""
 
-CROP = tf.TensorSpec((1, *CROP_SHAPE, 1), tf.uint8, name="crops")
-LANDMARKS = tf.TensorSpec((1, POINTS, 2), tf.float32, name="landmarks")
-
 ERFC_DEGREE = 12
 """Degree of the polynomial in `plain_erfc`: an error of 3e-9, below that of single precision."""
+
+LACKING = {"CropAndResize": "which cuts patches around landmarks"}
+"""Operations that TFLite has not and that nothing here replaces, and what they are for."""
 
 DOUBLE, SINGLE = tf.float64.as_datatype_enum, tf.float32.as_datatype_enum
 
@@ -54,22 +53,26 @@ class LiteGraph(NamedTuple):
     weights: int
 
 
-def lite_graph(model: System) -> LiteGraph:
+def lite_graph(model: Served, inputs: Sequence[tf.TensorSpec]) -> LiteGraph:
     """Traces and rewrites what a system makes of one face.
 
     Args:
       model: built, with its trained weights.
+      inputs: of `serving_default`.
 
     Returns:
-      A function of `crops` `[1, 240, 160, 1]` uint8, and `landmarks` `[1, 49, 2]` float32 where the
-      system wants them, with the outputs of `serving_default`.
+      A function of the same inputs in a batch of one, with the outputs of `serving_default`.
+
+    Raises:
+      UserError: an operation of `LACKING`.
     """
-    one = [CROP, LANDMARKS] if model.needs_landmarks else [CROP]
+    one = [tf.TensorSpec((1, *spec.shape[1:]), spec.dtype, spec.name) for spec in inputs]
     with for_single_precision():
         traced = tf.function(model.call).get_concrete_function(*one)
     names = sorted(traced.structured_outputs)  # the order in which TensorFlow flattens them
     frozen = convert_variables_to_constants_v2(traced)
     fetches = [tensor.name for tensor in frozen.outputs]
+    check_operations(frozen.graph.as_graph_def())
     folded = fold_constants(frozen.graph.as_graph_def(), [s.name for s in one], fetches)
     graph = single_precision(with_named_network(folded))
     graph = with_products_for_repeats(with_plain_operations(bias_before_pooling(graph)))
@@ -79,6 +82,16 @@ def lite_graph(model: System) -> LiteGraph:
         if node.op == "Const" and node.attr["dtype"].type == SINGLE
     )
     return LiteGraph(function_of(graph, one, dict(zip(names, fetches, strict=True))), weights)
+
+
+def check_operations(graph: tf.compat.v1.GraphDef) -> None:
+    """Raises `UserError` for what the converter would refuse in many lines."""
+    for node in graph.node:
+        if node.op in LACKING:
+            raise UserError(
+                f"TFLite has no {node.op}, {LACKING[node.op]}: this system cannot be a .tflite; "
+                "leave --tflite out"
+            )
 
 
 def function_of(

@@ -1,4 +1,4 @@
-"""Variants of a system for TFLite: float32, float16, and int8 with a float Gaussian process.
+"""Variants of a model for TFLite: float32, float16, and int8 with a float Gaussian process.
 
 Each is one file and a whole model (`deepcoder_tf.lite_model`). It takes one face a call: with a
 batch that is known when the graph is made, the runtime plans its memory once and hands the whole
@@ -19,8 +19,10 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.export.answers import Served, Signature
 from deepcoder_tf.export.lite_graph import LiteGraph, lite_graph
 from deepcoder_tf.export.lite_parity import (
+    MEASURES,
     TOLERANCES,
     Cost,
     Faces,
@@ -28,11 +30,12 @@ from deepcoder_tf.export.lite_parity import (
     Judge,
     check_outputs,
 )
-from deepcoder_tf.export.parity import drawn_faces
+from deepcoder_tf.export.parity import faces_for, inputs_of
 from deepcoder_tf.export.quantisation import quantised
 from deepcoder_tf.export.savedmodel import CARD
+from deepcoder_tf.export.signatures import signatures_of
+from deepcoder_tf.face_model import ACTION_UNITS_KIND
 from deepcoder_tf.lite_model import SIGNATURE, SUFFIX, VARIANTS, LiteModel, join
-from deepcoder_tf.models.system import System
 
 __all__ = ["Examples", "Variant", "add_variants", "convert", "operations", "write_variants"]
 
@@ -49,11 +52,11 @@ FULL = 0.9
 
 
 class Examples(NamedTuple):
-    """Prepared frames, which int8 needs.
+    """Prepared faces, which int8 needs.
 
     Attributes:
-      representative: training faces, from which ranges are taken.
-      held_out: faces of validation subjects.
+      representative: of the training split, from which ranges are taken.
+      held_out: of the validation split.
     """
 
     representative: Faces
@@ -81,15 +84,12 @@ class Variant(NamedTuple):
         if self.difference is not None:
             parts.append(f"largest difference {self.difference:.1e}")
         if self.cost is not None:
-            parts.append(
-                f"held-out subjects: mean change of intensity {self.cost.change:.4f} levels, "
-                f"mean ICC {self.cost.icc:.3f} ({-self.cost.icc_lost:+.4f})"
-            )
+            parts.append(str(self.cost))
         return ", ".join(parts)
 
 
 def add_variants(
-    folder: Path, *, model: System, variants: Sequence[str], examples: Examples | None = None
+    folder: Path, *, model: Served, variants: Sequence[str], examples: Examples | None = None
 ) -> None:
     """Adds `tflite/` to the folder of a version, and tells what each file costs.
 
@@ -108,7 +108,7 @@ def add_variants(
 
 
 def write_variants(
-    model: System,
+    model: Served,
     card: Mapping[str, Any],
     folder: Path,
     variants: Sequence[str],
@@ -118,7 +118,7 @@ def write_variants(
 
     Args:
       model: built, with its trained weights.
-      card: JSON content of the description, with the mean shape.
+      card: JSON content of the description, with the mean shape, or with the anchors.
       folder: for the files; made.
       variants: of `VARIANTS`.
       examples: prepared frames; int8 cannot do without.
@@ -136,10 +136,12 @@ def write_variants(
             "--tflite=int8 takes its ranges from prepared frames and is checked on them; give "
             "--data_dir, or leave int8 out"
         )
-    graph = lite_graph(model)
+    asked = serving_default(model, card)
+    graph = lite_graph(model, asked.inputs)
     folder.mkdir(parents=True)
-    faces = few_faces(model, card)
-    judge = None if examples is None else Judge(model, examples.held_out)
+    faces = few_faces(asked, card)
+    measure = MEASURES[card.get("kind", ACTION_UNITS_KIND)]
+    judge = None if examples is None else Judge(model, examples.held_out, measure)
     written = []
     for variant in variants:
         content = convert(graph, variant, examples)
@@ -164,11 +166,17 @@ def card_of(card: Mapping[str, Any], variant: str) -> dict[str, Any]:
     return {**card, "signatures": signatures, "variant": variant}
 
 
-def few_faces(model: System, card: Mapping[str, Any]) -> Faces:
+def serving_default(model: Served, card: Mapping[str, Any]) -> Signature:
+    """The signature that a file answers."""
+    return next(asked for asked in signatures_of(model, card) if asked.name == SIGNATURE)
+
+
+def few_faces(asked: Signature, card: Mapping[str, Any]) -> Faces:
     """Faces drawn at random, the same each time."""
-    given = drawn_faces(card["mean_shape"]).given
-    landmarks = given["landmarks"].numpy() if model.needs_landmarks else None
-    return Faces(given["crops"].numpy(), landmarks)
+    given = {name: value.numpy() for name, value in inputs_of(asked, faces_for(card)).items()}
+    landmarks = given.pop("landmarks", None)
+    ((name, crops),) = given.items()
+    return Faces(crops, landmarks, name)
 
 
 def convert(graph: LiteGraph, variant: str, examples: Examples | None = None) -> bytes:

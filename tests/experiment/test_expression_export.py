@@ -36,8 +36,8 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(run) -> Path:
-    """Its export."""
-    return export(run, run.parent / "served")
+    """Its export, with a file for TFLite."""
+    return export(run, run.parent / "served", tflite=["float32"])
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,7 @@ def test_the_folder_has_card_and_warm_up(run, served):
         file.write_text(json.dumps(wrong))
         with pytest.raises(UserError, match="for a model of expressions"):
             export(run, run.parent / "wrong", metrics=file)
-    with pytest.raises(UserError, match="leave --tflite out"):
-        export(run, run.parent / "lite", tflite=["float32"])
-    assert not (run.parent / "wrong").exists() and not (run.parent / "lite").exists()
+    assert not (run.parent / "wrong").exists()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -168,6 +166,21 @@ def test_the_command(served, photo, tmp_path, capsys):
     assert drawn.shape[1] > image.shape[1] * drawn.shape[0] / image.shape[0] + 200
     first = output.read_bytes()
     assert predict(given) == 0 and output.read_bytes() == first
+
+    lite = [f"--model={served / 'tflite' / 'float32.tflite'}", f"--output={tmp_path / 'lite.csv'}"]
+    assert predict(["", *lite, *given[3:], f"--annotate={tmp_path / 'lite'}"]) == 0
+    found = rows_of(tmp_path / "lite.csv")
+    assert list(found[0]) == list(rows[0])
+    numbers = ["entropy", *columns]
+    for here, there in zip(rows, found, strict=True):
+        assert {k: v for k, v in here.items() if k not in numbers} == {
+            k: v for k, v in there.items() if k not in numbers
+        }
+        if here["entropy"]:
+            P, Q = ([float(row[name]) for name in numbers] for row in (here, there))
+            np.testing.assert_allclose(P, Q, atol=1e-5)
+    again = cv2.imread(str(tmp_path / "lite" / "two_expressions.png"))
+    assert again.shape == drawn.shape
 
 
 def damaged(served: Path, folder: Path, **changes) -> Path:

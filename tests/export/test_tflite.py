@@ -98,7 +98,7 @@ def test_a_foreign_operation_is_told_and_refused():
 
 
 def test_a_file_without_weights_is_refused(stack, monkeypatch):
-    graph = lite_graph(stack)
+    graph = lite_graph(stack, tflite.serving_default(stack, CARD).inputs)
     weights = sum(int(np.prod(v.shape)) for v in stack.coders[1].variables if "L0_inv" in v.path)
     assert graph.weights > weights > 0
     content = convert(graph, "float32")
@@ -180,16 +180,23 @@ def test_int8_needs_prepared_frames_and_something_to_quantise(stack, systems, tm
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
-        ("TOLERANCES", r"float32\.tflite: \w+ differs from the model in memory by .*more than 0;"),
-        ("INTENSITY_TOLERANCE", r"float32\.tflite: intensity differs .* levels in the mean"),
-        ("ICC_TOLERANCE", r"float32\.tflite: intensity loses .* of mean ICC on held-out"),
+        ("output", r"float32\.tflite: \w+ differs from the model in memory by .*more than 0;"),
+        ("change", r"float32\.tflite: intensity differs .* levels in the mean"),
+        ("score", r"float32\.tflite: intensity loses 0\.1 of mean ICC on held-out subjects"),
     ],
 )
 def test_what_costs_too_much_is_told(stack, tmp_path, monkeypatch, limit, message):
-    value = {"float32": 0} if limit == "TOLERANCES" else -1.0
-    monkeypatch.setattr(lite_parity, limit, value)
+    given = examples()
+    if limit == "output":
+        monkeypatch.setitem(lite_parity.TOLERANCES, "float32", 0)
+    elif limit == "change":
+        strict = lite_parity.MEASURES["action_units"]._replace(most=-1.0)
+        monkeypatch.setitem(lite_parity.MEASURES, "action_units", strict)
+    else:
+        scores = iter([0.5, 0.4])
+        given = given._replace(held_out=given.held_out._replace(score=lambda f: next(scores)))
     with pytest.raises(UserError, match=message + r".*nothing was published"):
-        write_variants(stack, CARD, tmp_path / "t", ("float32",), examples())
+        write_variants(stack, CARD, tmp_path / "t", ("float32",), given)
 
 
 def test_the_file_tells_what_it_is(folder):
