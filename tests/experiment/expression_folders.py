@@ -18,6 +18,7 @@ from deepcoder_tf.models.expressions.registry import build_recogniser
 from deepcoder_tf.recogniser_config import recogniser_preset
 from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.training.expression_run import ExpressionRun, open_expression_run
+from tests.experiment.tiny_recogniser import sharpened
 
 __all__ = [
     "PEOPLE",
@@ -45,9 +46,6 @@ TINY: dict[str, Any] = {
     "iterations": 1,
 }
 """Options of a recogniser that is built in a second."""
-
-SHARPNESS = 50.0
-"""Times which the weights of the head of a saved run are larger than they were drawn."""
 
 
 def drawn_face(label: int, person: int, rng: np.random.Generator) -> np.ndarray:
@@ -130,7 +128,7 @@ def prepared_folder(
 def saved_run(folder: Path, prepared: Path, **changes: Any) -> Path:
     """A run on a prepared folder whose chosen model is as before the first step of training.
 
-    But for its head, whose weights are larger: it tells one face from another.
+    But for its head; see `sharpened`.
 
     Args:
       folder: for the run.
@@ -157,6 +155,5 @@ def saved_run(folder: Path, prepared: Path, **changes: Any) -> Path:
     model = build_recogniser(config, info.size, info.channels, len(identities))
     train = load_expressions(prepared).of("train")
     model.start(train.labels, train.landmarks)
-    model.head.kernel.assign(SHARPNESS * model.head.kernel)
-    Checkpoints.save_model(folder, model)
+    Checkpoints.save_model(folder, sharpened(model))
     return folder

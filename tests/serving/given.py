@@ -36,10 +36,12 @@ def crops(count: int, seed: int = 0, shape: tuple[int, int, int] = CROP) -> np.n
 
 
 def files(pictures: np.ndarray, ending: str = ".png") -> np.ndarray:
-    """Picture files as an array of bytes; colours are taken as blue, green, red."""
+    """Picture files as an array of bytes, of grey levels or of red, green, blue."""
     found = np.empty(len(pictures), object)
     for i, picture in enumerate(pictures):
-        found[i] = cv2.imencode(ending, picture)[1].tobytes()
+        # OpenCV takes colours as blue, green, red.
+        stored = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
+        found[i] = cv2.imencode(ending, stored)[1].tobytes()
     return found
 
 
