@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zlib
@@ -68,6 +69,7 @@ def inputs_of(signature: str, card: dict, count: int, seed: int = 0) -> dict[str
     return {name: given[name] for name in card["signatures"][signature]["inputs"]}
 
 
+@functools.cache
 def bomb_jpeg(side: int = 30_000) -> bytes:
     """A few hundred bytes whose header says that they are `side` x `side` pixels."""
     data = bytearray(cv2.imencode(".jpg", np.zeros((16, 16), np.uint8))[1].tobytes())
@@ -76,6 +78,7 @@ def bomb_jpeg(side: int = 30_000) -> bytes:
     return bytes(data)
 
 
+@functools.cache
 def bomb_png(side: int = 30_000) -> bytes:
     """A true PNG of `side` x `side` black pixels in about 110 kB."""
     out = io.BytesIO(b"\x89PNG\r\n\x1a\n")
