@@ -18,6 +18,16 @@ def _the_same_weights_each_time() -> None:
     keras.utils.set_random_seed(SEED)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _landmarks_stay_loaded():
+    """dlib's model is loaded once in a session, not once for each test that wants it."""
+    from deepcoder_tf.faces import landmarks
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(landmarks, "_in_use", {})
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first: most mistakes show within seconds."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

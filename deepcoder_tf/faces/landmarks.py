@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,29 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+_in_use: weakref.WeakValueDictionary[tuple[Path, int, int], Any] = weakref.WeakValueDictionary()
+"""dlib's models by file, size and time of change: whoever wants the same one shares it."""
+
+
+def loaded(path: Path) -> Any:
+    """dlib's model of a file, which somebody may have loaded already.
+
+    Raises:
+      RuntimeError: not a model.
+    """
+    status = path.stat()
+    key = (path.resolve(), status.st_size, status.st_mtime_ns)
+    model = _in_use.get(key)
+    if model is None:
+        model = _in_use[key] = import_dlib().shape_predictor(str(path))
+    return model
+
+
 class LandmarkPredictor:
     """Finds 68 landmarks in a face box. Safe to share between threads."""
 
     def __init__(self, path: str | Path | None = None) -> None:
-        """Loads the model (100 MB).
+        """Loads the model (100 MB), or shares it with those who have loaded the same file.
 
         Args:
           path: as for `model_path`.
@@ -102,7 +121,7 @@ class LandmarkPredictor:
         self.path = model_path(path)
         self._rectangle = dlib.rectangle
         try:
-            self._predictor: Any = dlib.shape_predictor(str(self.path))
+            self._predictor: Any = loaded(self.path)
         except RuntimeError as error:
             raise UserError(
                 f"{self.path}: not a dlib landmark model ({error}); give another file"

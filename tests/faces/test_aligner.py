@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import sys
+import weakref
 from pathlib import Path
 
 import cv2
@@ -11,8 +14,15 @@ import numpy as np
 import pytest
 
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.faces import landmarks
 from deepcoder_tf.faces.aligner import Face, FaceAligner
-from deepcoder_tf.faces.detection import CHOICES, Detection, choose, import_dlib
+from deepcoder_tf.faces.detection import (
+    CHOICES,
+    Detection,
+    FaceDetector,
+    choose,
+    import_dlib,
+)
 from deepcoder_tf.faces.landmarks import INNER_49, MIRRORED_49, LandmarkPredictor, model_path
 from deepcoder_tf.faces.registration import mean_shape, place_in_crop
 from deepcoder_tf.faces.tracking import FaceTracker
@@ -152,6 +162,30 @@ def test_missing_packages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(UserError, match=r"dlib cannot be loaded .*pip install dlib-bin"):
         import_dlib()
+
+
+def test_landmark_models_are_shared_while_somebody_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landmarks, "_in_use", weakref.WeakValueDictionary())
+    path = tmp_path / "small.dat"
+    shutil.copy(model_path().with_name("shape_predictor_5_face_landmarks.dat"), path)
+    one, other = LandmarkPredictor(path), LandmarkPredictor(path)
+    assert one._predictor is other._predictor
+    os.utime(path, (0, 0))  # Another file, as far as anyone can tell.
+    assert LandmarkPredictor(path)._predictor is not one._predictor
+    del one, other
+    assert not landmarks._in_use
+
+
+def test_a_copied_detector_finds_what_dlibs_own_does(photo: np.ndarray) -> None:
+    grey = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
+    boxes, scores, _ = import_dlib().get_frontal_face_detector().run(grey, 0, -0.5)
+    found = FaceDetector(threshold=-0.5).search(grey, 1.0)
+    assert len(found) > 1
+    assert [(face.x, face.y, face.score) for face in found] == [
+        (box.left(), box.top(), score) for box, score in zip(boxes, scores, strict=True)
+    ]
 
 
 def test_wrong_number_of_landmarks_is_told(photo: np.ndarray) -> None:
