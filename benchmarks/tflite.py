@@ -39,6 +39,7 @@ from deepcoder_tf.action_units import DISFA
 from deepcoder_tf.config import preset
 from deepcoder_tf.export.lite_graph import lite_graph
 from deepcoder_tf.export.lite_parity import MEASURES, Faces, HeldOut
+from deepcoder_tf.export.savedmodel import save_functions, traced
 from deepcoder_tf.export.tflite import Examples, convert, serving_default
 from deepcoder_tf.lite_model import VARIANTS, LiteModel, join
 from deepcoder_tf.models.deepcoder import DeepCoder
@@ -83,10 +84,8 @@ def paper_model(points: int) -> DeepCoder:
 def make(folder: Path, points: int) -> None:
     """Writes the SavedModel and the variants of a model of the paper's size."""
     model = paper_model(points)
-    archive = keras.export.ExportArchive()
     spec = tf.TensorSpec((None, 240, 160, 1), tf.uint8, name="crops")
-    archive.add_endpoint("serving_default", lambda crops: model(crops), input_signature=[spec])
-    archive.write_out(str(folder), verbose=False)
+    save_functions({"serving_default": traced(lambda crops: model(crops), [spec])}, folder)
     graph = lite_graph(model, serving_default(model, CARD).inputs)
     examples = Examples(Faces(crops(CROPS)), HeldOut(Faces(crops(1)), lambda intensity: 0.0))
     (folder / "assets.extra").mkdir()

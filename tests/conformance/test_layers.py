@@ -25,6 +25,7 @@ from deepcoder_tf.coders.gp_coder import GPCoder
 from deepcoder_tf.coders.label_head import LabelHead
 from deepcoder_tf.coders.latent_gp import LatentGP
 from deepcoder_tf.config import Config
+from deepcoder_tf.export.savedmodel import save_functions, traced
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
 from deepcoder_tf.layers.branch import Branch, PictureDecoder
 from deepcoder_tf.layers.gated_patches import Gate, GatedPatches
@@ -1261,23 +1262,15 @@ def unknown_batch(case: Case) -> list[tf.TensorSpec]:
 def test_graph_and_saved_model_predict_the_same(case, tmp_path):
     layer = trained(case)
     expected = predictions(layer, case)
-    graph = tf.function(
-        lambda *inputs: case.predict(layer, *inputs), input_signature=unknown_batch(case)
-    )
-    archive = keras.export.ExportArchive()
-    archive.track(layer)
-    archive.add_endpoint(
-        name="serve",
-        fn=lambda *inputs: case.predict(layer, *inputs),
-        input_signature=unknown_batch(case),
-    )
-    archive.write_out(str(tmp_path / "saved"), verbose=False)
-    loaded = tf.saved_model.load(str(tmp_path / "saved"))
-    inputs = [tf.constant(v) for v in case.inputs.values()]
+    graph = traced(lambda *inputs: case.predict(layer, *inputs), unknown_batch(case))
+    save_functions({"serve": graph}, tmp_path / "saved")
+    saved = tf.saved_model.load(str(tmp_path / "saved")).signatures["serve"]
+    inputs = {name: tf.constant(v) for name, v in case.inputs.items()}
+    in_graph, restored = graph(**inputs), saved(**inputs)
     for name, value in expected.items():
         close = {"atol": 2e-5 * max(1.0, np.abs(value).max()), "rtol": 0, "err_msg": name}
-        np.testing.assert_allclose(graph(*inputs)[name], value, **close)
-        np.testing.assert_allclose(loaded.serve(*inputs)[name], value, **close)
+        np.testing.assert_allclose(in_graph[name], value, **close)
+        np.testing.assert_allclose(restored[name], value, **close)
 
 
 @each_case
