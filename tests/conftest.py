@@ -7,6 +7,7 @@ import os
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+SHARED = "tests/serving/"
 SEED = int(os.environ.get("DEEPCODER_TEST_SEED", "0"))
 
 
@@ -31,3 +32,15 @@ def _landmarks_stay_loaded():
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first: most mistakes show within seconds."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """As `--dist loadfile`, but one process for tests/serving, whose files share their servers."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Rooms(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return SHARED if nodeid.startswith(SHARED) else super()._split_scope(nodeid)
+
+    return Rooms(config, log) if config.getvalue("dist") == "loadfile" else None
