@@ -12,7 +12,17 @@ from deepcoder_tf.export.pictures import decode, limit, map_pictures, to_grey
 from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.models.system import System
 
-__all__ = ["FACES", "PICTURES", "Served", "Signature", "as_many", "crops_of", "describer"]
+__all__ = [
+    "FACES",
+    "LANDMARKS",
+    "OF_WHOLE_PICTURES",
+    "PICTURES",
+    "Served",
+    "Signature",
+    "as_many",
+    "crops_of",
+    "describer",
+]
 
 Served = System | ExpressionSystem
 """What can be exported."""
@@ -22,6 +32,16 @@ FACES = tf.TensorSpec((None,), tf.int32, name="faces")
 
 PICTURES = tf.TensorSpec((None,), tf.string, name="pictures")
 """Picture files."""
+
+LANDMARKS = tf.TensorSpec((None, None, 2), tf.float32, name="landmarks")
+"""What `from_landmarks` takes beside them."""
+
+OF_WHOLE_PICTURES = {
+    "from_landmarks/pictures": "JPEG or PNG files of any size; EXIF orientation is not applied",
+    "from_landmarks/landmarks": "49 inner points or all 68 of dlib's order; pixels (x, y) of the "
+    "picture as its rows and columns are stored",
+}
+"""What the inputs of `from_landmarks` are, of every kind of model."""
 
 
 class Signature(NamedTuple):

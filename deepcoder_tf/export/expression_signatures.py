@@ -4,6 +4,8 @@
 |-------------------|-------------------------------------|------------------------------------|
 | `serving_default` | `faces`                             | probabilities of expressions       |
 | `from_jpeg`       | `pictures`: files of such faces     | the same                           |
+| `from_landmarks`  | `pictures`: files of any size, and  | the same                           |
+|                   | `landmarks` in their pixels         |                                    |
 | `encode`          | `faces`                             | `expression_code`,                 |
 |                   |                                     | `non_expression_code`              |
 | `reconstruct`     | `faces`                             | the picture decoded from both      |
@@ -11,8 +13,8 @@
 |                   |                                     | expressions of `others`            |
 | `describe`        | `faces`: any integers               | expressions, anchors, card         |
 
-Where the system sees landmarks, the first three take them too. `reconstruct` and `swap` are those
-of a network that was trained with a decoder.
+Where the system sees landmarks, `serving_default`, `from_jpeg` and `encode` take them too, in
+pixels of the face. `reconstruct` and `swap` are those of a network that was trained with a decoder.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from deepcoder_tf.export import registration
 from deepcoder_tf.export.answers import (
     FACES,
+    LANDMARKS,
+    OF_WHOLE_PICTURES,
     PICTURES,
     Signature,
     as_many,
@@ -33,6 +38,7 @@ from deepcoder_tf.export.answers import (
 )
 from deepcoder_tf.export.pictures import limit
 from deepcoder_tf.face_model import POINTS
+from deepcoder_tf.faces.squares import places_of
 from deepcoder_tf.models.expressions.disentangler import Disentangler
 from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.preprocessing.scale import to_uint8
@@ -46,6 +52,7 @@ EXPRESSION_MEANING = {
     "square. A face of which one is not finite has the mean ones of the training pictures",
     "from_jpeg/pictures": "JPEG or PNG files of faces, grey or colour, rows and columns those of "
     "crop_shape",
+    **OF_WHOLE_PICTURES,
     "describe/faces": "as many rows are answered; the values are not looked at",
     "expression_probabilities": "of the expressions; they sum to 1",
     "expression": "the most probable one, place among the expressions from 0",
@@ -87,6 +94,7 @@ def expression_signatures(model: ExpressionSystem, card: Mapping[str, Any]) -> l
     squares = tf.TensorSpec((None, *shape), tf.uint8, name="faces")
     points = tf.TensorSpec((None, POINTS, 2), tf.float32, name="landmarks")
     seen = (points,) if model.needs_landmarks else ()
+    anchors = places_of(card["anchors"], model.size)
 
     def serving_default(faces: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
         points = [as_many("faces and landmarks", faces, given) for given in landmarks]
@@ -95,6 +103,13 @@ def expression_signatures(model: ExpressionSystem, card: Mapping[str, Any]) -> l
     def from_jpeg(pictures: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
         points = [as_many("pictures and landmarks", pictures, given) for given in landmarks]
         return model.call(crops_of(limit(pictures, "pictures"), shape), *points)
+
+    def from_landmarks(pictures: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
+        pictures = limit(pictures, "pictures")
+        points = registration.inner_points(as_many("pictures and landmarks", pictures, landmarks))
+        transform = registration.fit_similarity(registration.parts_of(points), anchors)
+        faces = registration.cut(pictures, transform, shape)
+        return model.call(faces, *([registration.move(transform, points)] if seen else []))
 
     def encode(faces: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
         points = [as_many("faces and landmarks", faces, given) for given in landmarks]
@@ -109,6 +124,7 @@ def expression_signatures(model: ExpressionSystem, card: Mapping[str, Any]) -> l
     return [
         Signature("serving_default", serving_default, (squares, *seen)),
         Signature("from_jpeg", from_jpeg, (PICTURES, *seen)),
+        Signature("from_landmarks", from_landmarks, (PICTURES, LANDMARKS)),
         Signature("encode", encode, (squares, *seen)),
         *(decoded_by(model, squares) if can_decode(model) else []),
         Signature("describe", describer(card, told), (FACES,)),

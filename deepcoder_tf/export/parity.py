@@ -21,6 +21,7 @@ from deepcoder_tf.face_model import EXPRESSIONS_KIND
 from deepcoder_tf.faces.aligner import align
 from deepcoder_tf.faces.images import to_grey
 from deepcoder_tf.faces.registration import CROP_SHAPE, register
+from deepcoder_tf.faces.squares import PARTS, cut, face_matrix, move_points, places_of
 
 __all__ = ["TOLERANCE", "Faces", "check_parity", "drawn_faces", "faces_for", "inputs_of"]
 
@@ -125,11 +126,11 @@ def faces_for(card: Mapping[str, Any]) -> Faces:
     """Inputs of every kind for the model of a card, drawn at random, the same each time."""
     if card.get("kind") != EXPRESSIONS_KIND:
         return drawn_faces(card["mean_shape"])
-    return drawn_squares(int(card["crop_shape"][0]), int(card["channels"]))
+    return drawn_squares(int(card["crop_shape"][0]), int(card["channels"]), card["anchors"])
 
 
-def drawn_squares(size: int, channels: int) -> Faces:
-    """Blurred noise in squares, and points in them."""
+def drawn_squares(size: int, channels: int, anchors: list[list[float]]) -> Faces:
+    """Blurred noise in squares, and points in them whose eyes and nose lie near the anchors."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (CHECKED, 8, 8, 3)).astype(np.uint8)
     pictures = [resized(picture, (size, size)) for picture in coarse]
@@ -138,21 +139,48 @@ def drawn_squares(size: int, channels: int) -> Faces:
         for suffix, picture in zip(KINDS, pictures, strict=True)
     ]
     points = rng.uniform(0.25 * size, 0.75 * size, (CHECKED, POINTS, 2)).astype(np.float32)
+    for part, place in zip(PARTS, places_of(anchors, size), strict=True):
+        points[:, part] += (place - points[:, part].mean(axis=1, keepdims=True)).astype(np.float32)
     faces = tf.constant(np.stack([channels_of(picture, channels) for picture in pictures]))
+    wild = [
+        wild_face(rng, shape, picture, n, (size, size))
+        for n, (shape, picture) in enumerate(zip(points, coarse, strict=True))
+    ]
+    matrices = [face_matrix(landmarks, size, anchors) for _, landmarks in wild]
     return Faces(
         given={
             "faces": faces,
             "others": faces[::-1],
             "landmarks": tf.constant(points),
             "from_jpeg/pictures": tf.constant(files),
+            "from_landmarks/pictures": tf.constant([file for file, _ in wild]),
+            "from_landmarks/landmarks": tf.constant(np.stack([found for _, found in wild])),
             "describe/faces": tf.range(CHECKED),
         },
         crops={
             "from_jpeg": tf.constant(
                 np.stack([channels_of(read_colours(file), channels) for file in files])
-            )
+            ),
+            "from_landmarks": tf.constant(
+                np.stack(
+                    [
+                        cut(read_colours(file), matrix, size, channels)
+                        for (file, _), matrix in zip(wild, matrices, strict=True)
+                    ]
+                )
+            ),
         },
-        landmarks={"from_jpeg": tf.constant(points)},
+        landmarks={
+            "from_jpeg": tf.constant(points),
+            "from_landmarks": tf.constant(
+                np.stack(
+                    [
+                        move_points(found, matrix)
+                        for (_, found), matrix in zip(wild, matrices, strict=True)
+                    ]
+                )
+            ),
+        },
     )
 
 
@@ -171,7 +199,7 @@ def drawn_faces(mean_shape: list[list[float]]) -> Faces:
     files = [
         cv2.imencode(suffix, crop)[1].tobytes() for suffix, crop in zip(KINDS, crops, strict=True)
     ]
-    wild = [wild_face(rng, shape, picture, n) for n, picture in enumerate(coarse)]
+    wild = [wild_face(rng, shape, picture, n, CROP_SHAPE) for n, picture in enumerate(coarse)]
     points = np.stack([landmarks for _, landmarks in wild])
     return Faces(
         given={
@@ -216,13 +244,17 @@ def read_colours(file: bytes) -> np.ndarray:
 
 
 def wild_face(
-    rng: np.random.Generator, shape: np.ndarray, picture: np.ndarray, number: int
+    rng: np.random.Generator,
+    shape: np.ndarray,
+    picture: np.ndarray,
+    number: int,
+    crop_shape: tuple[int, int],
 ) -> tuple[bytes, np.ndarray]:
     """A file and landmarks `[49, 2]` in it: turned, and each face larger than the one before."""
     size = 0.8 + 1.1 * number
     turn = np.exp(1j * rng.uniform(-0.3, 0.3))
     z = (shape[:, 0] + 1j * shape[:, 1]) * size * turn + complex(*rng.uniform(0, 40, 2))
     landmarks = np.stack([z.real, z.imag], axis=-1) + size * rng.standard_normal(shape.shape)
-    rows, columns = (int(1.2 * size * side) + number for side in CROP_SHAPE)
+    rows, columns = (int(1.2 * size * side) + number for side in crop_shape)
     file = cv2.imencode(KINDS[number], resized(picture, (rows, columns)))[1].tobytes()
     return file, landmarks.astype(np.float32)

@@ -1,4 +1,5 @@
-"""Registration inside the graph: what `faces.registration` computes, to the last bit.
+"""Registration inside the graph: what `faces.registration` and `faces.squares` compute, to the last
+bit.
 
 Positions are computed in double precision and rounded to 1/2048 pixel; all that follows is integer
 arithmetic, so that a crop does not depend on the machine, the compiler or the server.
@@ -12,12 +13,16 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from deepcoder_tf.export.pictures import to_grey
+from deepcoder_tf.export.pictures import decode, map_pictures, to_grey
 from deepcoder_tf.faces.landmarks import INNER_49
 from deepcoder_tf.faces.landmarks import POINTS as ALL_POINTS
-from deepcoder_tf.faces.registration import COINCIDE, CROP_SHAPE, FRACTION_BITS, SHRINK_SLACK
+from deepcoder_tf.faces.registration import COINCIDE, FRACTION_BITS, SHRINK_SLACK
+from deepcoder_tf.faces.squares import PARTS
 
-__all__ = ["Similarity", "fit_similarity", "inner_points", "move", "warp"]
+__all__ = ["Similarity", "cut", "fit_similarity", "inner_points", "move", "parts_of", "warp"]
+
+Shape = tuple[int, int, int]
+"""Rows, columns and channels of a crop: 1 grey, 3 red, green, blue."""
 
 UNIT = 1 << FRACTION_BITS
 
@@ -62,14 +67,18 @@ def inner_points(landmarks: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.identity(chosen), [None, inner, 2])
 
 
-def fit_similarity(
-    landmarks: tf.Tensor, mean_shape: Sequence[Sequence[float]] | np.ndarray
-) -> Similarity:
-    """The least-squares similarity transforms that take shapes to a mean shape.
+def parts_of(landmarks: tf.Tensor) -> tf.Tensor:
+    """See `faces.squares.parts_of`: `[B, 49, 2]` to `[B, 3, 2]` float64."""
+    points = tf.cast(landmarks, tf.float64)
+    return tf.stack([tf.reduce_mean(points[:, part], axis=1) for part in PARTS], axis=1)
+
+
+def fit_similarity(points: tf.Tensor, target: Sequence[Sequence[float]] | np.ndarray) -> Similarity:
+    """The least-squares similarity transforms that take shapes to a target.
 
     Args:
-      landmarks: `[B, 49, 2]`, picture pixels.
-      mean_shape: `[49, 2]`, crop pixels.
+      points: `[B, P, 2]`, picture pixels.
+      target: `[P, 2]`, crop pixels.
 
     Returns:
       One for each shape.
@@ -77,8 +86,8 @@ def fit_similarity(
     Raises:
       tf.errors.InvalidArgumentError: all points of a shape coincide.
     """
-    x = tf.cast(landmarks, tf.float64)
-    y = np.asarray(mean_shape, np.float64)
+    x = tf.cast(points, tf.float64)
+    y = np.asarray(target, np.float64)
     centre = tf.reduce_mean(x, axis=1)
     u, v = x - centre[:, tf.newaxis], y - y.mean(axis=0)
     spread = tf.reduce_sum(tf.square(u), axis=[1, 2])
@@ -105,28 +114,52 @@ def move(transform: Similarity, points: tf.Tensor) -> tf.Tensor:
     return tf.cast(times(a, tf.cast(points, tf.float64)) + b, tf.float32)
 
 
-def warp(picture: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Resamples a picture into a crop; see `faces.registration.warp`.
+def cut(pictures: tf.Tensor, transform: Similarity, shape: Shape) -> tf.Tensor:
+    """Crops of picture files.
+
+    Args:
+      pictures: `[B]` strings.
+      transform: one for each.
+      shape: of a crop.
+
+    Returns:
+      `[B, *shape]` uint8.
+    """
+
+    def crop(place: tf.Tensor, file: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        return warp(decode(place, file), a, b, shape)
+
+    return map_pictures(crop, pictures, *transform, shape=shape)
+
+
+def warp(picture: tf.Tensor, a: tf.Tensor, b: tf.Tensor, shape: Shape) -> tf.Tensor:
+    """Resamples a picture into a crop; see `faces.registration.warp` and `faces.squares.cut`.
 
     Args:
       picture: `[height, width, 3]` uint8.
       a: `[2]` of a similarity.
       b: `[2]`.
+      shape: of the crop.
 
     Returns:
-      `[240, 160, 1]` uint8 grey.
+      `[*shape]` uint8.
     """
     longest = tf.reduce_max(tf.shape(picture)[:2])
     # As faces.registration takes it from its matrix, and never beyond what an integer holds.
     size = 1.0 / tf.sqrt(tf.reduce_sum(tf.square(a))) + SHRINK_SLACK
     shrink = tf.cast(tf.minimum(size, tf.cast(longest, tf.float64)), tf.int32)
-    low, blocks = seen_part(tf.shape(picture), a, b, shrink)
+    low, blocks = seen_part(tf.shape(picture), a, b, shrink, shape)
     part, a, b = tf.cond(
         tf.logical_and(shrink >= 2, tf.reduce_all(blocks >= 2)),
-        lambda: shrink_first(picture, a, b, shrink, low, blocks),
+        lambda: shrink_first(picture, a, b, shrink, low, blocks, shape[2]),
         lambda: (picture, a, b),
     )
-    return resample(tf.ensure_shape(part, [None, None, 3]), a, b)
+    return resample(tf.ensure_shape(part, [None, None, 3]), a, b, shape)
+
+
+def levels_of(pixels: tf.Tensor, channels: int) -> tf.Tensor:
+    """Grey, or red, green, blue, of pixels `[..., 3]` uint8: `[..., channels]` int32."""
+    return to_grey(pixels)[..., tf.newaxis] if channels == 1 else tf.cast(pixels, tf.int32)
 
 
 def back(a: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -136,13 +169,15 @@ def back(a: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def seen_part(
-    shape: tf.Tensor, a: tf.Tensor, b: tf.Tensor, shrink: tf.Tensor
+    picture: tf.Tensor, a: tf.Tensor, b: tf.Tensor, shrink: tf.Tensor, shape: Shape
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Where the part of the picture that the crop shows begins (x, y), and its size in blocks."""
-    rows, columns = CROP_SHAPE
+    """Where the part of the picture, whose shape is given, that the crop shows begins (x, y), and
+    its size in blocks.
+    """
+    rows, columns, _ = shape
     corners = tf.constant([[0, 0], [columns, 0], [0, rows], [columns, rows]], tf.float64)
     inside = back(a, corners - b)
-    size = tf.cast(tf.stack([shape[1], shape[0]]), tf.float64)
+    size = tf.cast(tf.stack([picture[1], picture[0]]), tf.float64)
     margin = 2.0 * tf.cast(shrink, tf.float64)
     low = tf.floor(tf.reduce_min(inside, axis=0)) - margin
     low = tf.minimum(tf.maximum(low, 0.0), size - 1.0)
@@ -159,49 +194,52 @@ def shrink_first(
     shrink: tf.Tensor,
     low: tf.Tensor,
     blocks: tf.Tensor,
+    channels: int,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Grey means of blocks of the seen part, and the similarity from them to crop pixels."""
+    """Means of blocks of the seen part, and the similarity from them to crop pixels."""
     across = low[0], low[0] + blocks[0] * shrink
     area = shrink * shrink
 
     def row_of_blocks(number: tf.Tensor) -> tf.Tensor:
-        # One row at a time: grey levels of a whole picture would take four times its memory.
+        # One row at a time: levels of a whole picture would take four times its memory.
         start = low[1] + number * shrink
-        grey = to_grey(picture[start : start + shrink, across[0] : across[1]])
-        total = tf.reduce_sum(tf.reshape(grey, [shrink, blocks[0], shrink]), axis=[0, 2])
+        levels = levels_of(picture[start : start + shrink, across[0] : across[1]], channels)
+        in_blocks = tf.reshape(levels, [shrink, blocks[0], shrink, channels])
+        total = tf.reduce_sum(in_blocks, axis=[0, 2])
         return tf.cast((2 * total + area) // (2 * area), tf.uint8)
 
     means = tf.map_fn(
         row_of_blocks,
         tf.range(blocks[1]),
-        fn_output_signature=tf.TensorSpec([None], tf.uint8),
+        fn_output_signature=tf.TensorSpec([None, channels], tf.uint8),
     )
     offset = (tf.cast(shrink, tf.float64) - 1.0) / 2.0 + tf.cast(low, tf.float64)
     # The luma of three equal levels is that level: grey goes on as a colour.
-    part = tf.repeat(means[..., tf.newaxis], 3, axis=-1)
+    part = tf.repeat(means, 3 // channels, axis=-1)
     return part, tf.cast(shrink, tf.float64) * a, times(a, offset) + b
 
 
-def resample(picture: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Bilinear interpolation in integers, `[240, 160, 1]` uint8."""
-    rows, columns = CROP_SHAPE
+def resample(picture: tf.Tensor, a: tf.Tensor, b: tf.Tensor, shape: Shape) -> tf.Tensor:
+    """Bilinear interpolation in integers, `[*shape]` uint8."""
+    rows, columns, channels = shape
     # As operations: a constant of all positions would be half a megabyte of every export.
     x, y = tf.meshgrid(tf.range(columns, dtype=tf.int32), tf.range(rows, dtype=tf.int32))
     inside = back(a, tf.cast(tf.stack([x, y], axis=-1), tf.float64) - b)
-    shape = tf.shape(picture)
-    left, right, part_x = neighbours(inside[..., 0], shape[1])
-    upper, lower, part_y = neighbours(inside[..., 1], shape[0])
+    height, width = tf.unstack(tf.shape(picture)[:2])
+    left, right, part_x = neighbours(inside[..., 0], width)
+    upper, lower, part_y = neighbours(inside[..., 1], height)
+    part_x, part_y = part_x[..., tf.newaxis], part_y[..., tf.newaxis]
     flat = tf.reshape(picture, [-1, 3])
-    upper, lower = upper * shape[1], lower * shape[1]
+    upper, lower = upper * width, lower * width
 
     def pick(index: tf.Tensor) -> tf.Tensor:
-        return to_grey(tf.gather(flat, index))
+        return levels_of(tf.gather(flat, index), channels)
 
     top = between(pick(upper + left), pick(upper + right), part_x)
     bottom = between(pick(lower + left), pick(lower + right), part_x)
     half = 1 << (2 * FRACTION_BITS - 1)
     levels = tf.bitwise.right_shift(between(top, bottom, part_y) + half, 2 * FRACTION_BITS)
-    return tf.cast(levels, tf.uint8)[..., tf.newaxis]
+    return tf.cast(levels, tf.uint8)
 
 
 def neighbours(position: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

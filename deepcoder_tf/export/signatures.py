@@ -31,6 +31,8 @@ import tensorflow as tf
 from deepcoder_tf.export import registration
 from deepcoder_tf.export.answers import (
     FACES,
+    LANDMARKS,
+    OF_WHOLE_PICTURES,
     PICTURES,
     Served,
     Signature,
@@ -39,7 +41,7 @@ from deepcoder_tf.export.answers import (
     describer,
 )
 from deepcoder_tf.export.expression_signatures import EXPRESSION_MEANING, expression_signatures
-from deepcoder_tf.export.pictures import decode, limit, map_pictures
+from deepcoder_tf.export.pictures import limit
 from deepcoder_tf.faces.registration import CROP_SHAPE
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.expressions.system import ExpressionSystem
@@ -52,16 +54,13 @@ POINTS = 49
 
 CROPS = tf.TensorSpec((None, *CROP_SHAPE, 1), tf.uint8, name="crops")
 REGISTERED = tf.TensorSpec((None, POINTS, 2), tf.float32, name="landmarks")
-LANDMARKS = tf.TensorSpec((None, None, 2), tf.float32, name="landmarks")
 
 MEANING = {
     "crops": "grey levels of faces registered to mean_shape, not equalised",
     "landmarks": "registered to mean_shape; crop pixels (x, y)",
     "from_jpeg/pictures": "JPEG or PNG files of crops, grey or colour, rows and columns those of "
     "crop_shape",
-    "from_landmarks/pictures": "JPEG or PNG files of any size; EXIF orientation is not applied",
-    "from_landmarks/landmarks": "49 inner points or all 68 of dlib's order; pixels (x, y) of the "
-    "picture as its rows and columns are stored",
+    **OF_WHOLE_PICTURES,
     "faces": "as many rows are answered; the values are not looked at",
     "intensity": "expected level of each action unit, 0..5",
     "presence": "1 where level 1 or more is more probable than level 0",
@@ -110,8 +109,12 @@ def signatures_of(model: Served, card: Mapping[str, Any]) -> list[Signature]:
         return model.call(crops_of(limit(pictures, "pictures"), (*CROP_SHAPE, 1)), *points)
 
     def from_landmarks(pictures: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        crops, moved = cut(limit(pictures, "pictures"), landmarks, card["mean_shape"])
-        return model.call(crops, moved if model.needs_landmarks else None)
+        pictures = limit(pictures, "pictures")
+        points = registration.inner_points(as_many("pictures and landmarks", pictures, landmarks))
+        transform = registration.fit_similarity(points, card["mean_shape"])
+        crops = registration.cut(pictures, transform, (*CROP_SHAPE, 1))
+        moved = registration.move(transform, points) if model.needs_landmarks else None
+        return model.call(crops, moved)
 
     found = [
         Signature("serving_default", serving_default, (CROPS, *seen)),
@@ -126,20 +129,6 @@ def signatures_of(model: Served, card: Mapping[str, Any]) -> list[Signature]:
         "crop_shape": np.array(CROP_SHAPE, np.int32),
     }
     return [*found, Signature("describe", describer(card, told), (FACES,))]
-
-
-def cut(
-    pictures: tf.Tensor, landmarks: tf.Tensor, mean_shape: list[list[float]]
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Registered crops `[B, 240, 160, 1]` uint8, and the landmarks `[B, 49, 2]` in them."""
-    points = registration.inner_points(as_many("pictures and landmarks", pictures, landmarks))
-    transform = registration.fit_similarity(points, mean_shape)
-
-    def crop(place: tf.Tensor, file: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        return registration.warp(decode(place, file), a, b)
-
-    crops = map_pictures(crop, pictures, *transform, shape=(*CROP_SHAPE, 1))
-    return crops, registration.move(transform, points)
 
 
 def codes_of(model: DeepCoder) -> list[Signature]:

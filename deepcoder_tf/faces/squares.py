@@ -25,10 +25,14 @@ __all__ = [
     "is_grey",
     "landmarks_in",
     "move_points",
+    "places_of",
 ]
 
 NOSE_BASE = slice(14, 19)
 """Columns of the 49 points: the nostrils and what lies between them."""
+
+PARTS = (LEFT_EYE, RIGHT_EYE, NOSE_BASE)
+"""What is brought to the anchors."""
 
 ANCHORS = np.array([(0.35, 0.40), (0.65, 0.40), (0.50, 0.622)])
 """Where the two eyes' centres and the base of the nose come to lie, as shares of the side. The chin
@@ -76,7 +80,12 @@ def face_matrix(landmarks49: np.ndarray, size: int, anchors: ArrayLike = ANCHORS
     Raises:
       ValueError: the points coincide.
     """
-    return fit_similarity(parts_of(landmarks49), np.asarray(anchors, np.float64) * size - 0.5)
+    return fit_similarity(parts_of(landmarks49), places_of(anchors, size))
+
+
+def places_of(anchors: ArrayLike, size: int) -> np.ndarray:
+    """Anchors, shares of the side, as pixels `[3, 2]` of a square; `anchors_in` the other way."""
+    return np.asarray(anchors, np.float64) * size - 0.5
 
 
 def anchors_in(landmarks49: np.ndarray, size: int) -> np.ndarray:
@@ -95,12 +104,11 @@ def anchors_in(landmarks49: np.ndarray, size: int) -> np.ndarray:
 
 def parts_of(landmarks49: np.ndarray) -> np.ndarray:
     """Centres of the two eyes and of the base of the nose, `[3, 2]` in the points' own pixels."""
-    parts = (LEFT_EYE, RIGHT_EYE, NOSE_BASE)
-    return np.array([landmarks49[part].mean(axis=0) for part in parts])
+    return np.array([landmarks49[part].mean(axis=0, dtype=np.float64) for part in PARTS])
 
 
 def cut(image: np.ndarray, matrix: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """Resamples a picture.
+    """Resamples a picture; `export.registration` does the same in a graph.
 
     Args:
       image: `[H, W, 3]` uint8 BGR.

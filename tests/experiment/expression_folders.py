@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import keras
 import numpy as np
 import skimage.data
 
@@ -152,6 +153,8 @@ def saved_run(folder: Path, prepared: Path, **changes: Any) -> Path:
         versions={},
     )
     open_expression_run(folder, run)
+    # A run is made for a whole module, before the seed of any test is set.
+    keras.utils.set_random_seed(1)
     model = build_recogniser(config, info.size, info.channels, len(identities))
     train = load_expressions(prepared).of("train")
     model.start(train.labels, train.landmarks)

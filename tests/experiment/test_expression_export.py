@@ -67,10 +67,11 @@ def test_every_signature_says_what_the_model_says(run, served, in_colour):
     told = {key: value for key, value in card.items() if key not in ("signatures", "fingerprint")}
     assert check_parity(model, served, told) <= 1e-5
     loaded = tf.saved_model.load(str(served)).signatures
-    wanted = {"serving_default", "from_jpeg", "encode", "reconstruct", "swap", "describe"}
+    asked = {"serving_default", "from_jpeg", "from_landmarks", "encode", "describe"}
+    wanted = asked | {"reconstruct", "swap"}
     assert set(loaded) == set(card["signatures"]) == wanted
     plain = set(tf.saved_model.load(str(in_colour)).signatures)
-    assert plain == wanted - {"reconstruct", "swap"}
+    assert plain == asked
     for signature in card["signatures"].values():
         for tensors in signature.values():
             assert all(tensor["meaning"] for tensor in tensors.values())
@@ -138,6 +139,15 @@ def test_a_face_is_cut_as_the_training_pictures_were(channels, served, in_colour
     said = predictor.predict_crops(np.stack(faces))
     found = {tuple(row.probabilities.values()) for row in rows}
     assert found == {tuple(p) for p in said["expression_probabilities"].tolist()}
+    # The server cuts the same faces out of the whole picture.
+    landmarks = np.stack([face.landmarks68 for face in FaceAligner("all").analyse(image)])
+    folder = {1: served, 3: in_colour}[channels]
+    answer = tf.saved_model.load(str(folder)).signatures["from_landmarks"](
+        pictures=tf.constant([photo.read_bytes()] * 2), landmarks=tf.constant(landmarks)
+    )
+    np.testing.assert_allclose(
+        answer["expression_probabilities"], said["expression_probabilities"], atol=1e-6
+    )
     assert predictor.action_units == ()
 
 

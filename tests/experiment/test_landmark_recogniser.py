@@ -92,7 +92,10 @@ def test_the_export_says_what_it_needs(served, data):
         told = card["signatures"][name]["inputs"]["landmarks"]
         assert (told["dtype"], told["shape"]) == ("float32", [None, POINTS, 2])
         assert "pixels (x, y) of the square" in told["meaning"]
-    assert set(card["signatures"]) == {"serving_default", "from_jpeg", "encode", "describe"}
+    whole = card["signatures"]["from_landmarks"]["inputs"]["landmarks"]
+    assert whole["shape"] == [None, None, 2] and "of the picture" in whole["meaning"]
+    asked = {"serving_default", "from_jpeg", "from_landmarks", "encode", "describe"}
+    assert set(card["signatures"]) == asked
     assert card["anchors"] == [list(point) for point in expression_info(data).anchors]
     assert np.abs(np.array(card["anchors"]) - ANCHORS).max() > 0.02
     assert "This model sees landmarks too: 49 inner points" in (served / README).read_text()

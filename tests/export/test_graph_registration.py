@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from deepcoder_tf.export import registration
 from deepcoder_tf.faces import registration as referee
+from deepcoder_tf.faces import squares
 from deepcoder_tf.faces.aligner import align
 from deepcoder_tf.faces.images import to_grey
 
 MEAN = np.random.default_rng(0).uniform([20, 60], [140, 200], (49, 2))
+SIDE = 48
 PHOTO = skimage.data.astronaut()
 LARGE = cv2.resize(PHOTO, (1501, 1203), interpolation=cv2.INTER_CUBIC)
 
@@ -31,8 +33,27 @@ def registered(picture: tf.Tensor, landmarks: tf.Tensor) -> tuple[tf.Tensor, tf.
     """The crop of the first face, and all landmarks."""
     points = registration.inner_points(landmarks)
     transform = registration.fit_similarity(points, MEAN)
-    crop = registration.warp(picture, transform.a[0], transform.b[0])
+    crop = registration.warp(picture, transform.a[0], transform.b[0], (*referee.CROP_SHAPE, 1))
     return crop, registration.move(transform, points)
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([None, None, 3], tf.uint8),
+        tf.TensorSpec([None, None, 2], tf.float32),
+    ],
+    autograph=False,
+)
+def squared(picture: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The squares of the first face, grey and in colour, and all landmarks."""
+    points = registration.inner_points(landmarks)
+    places = squares.places_of(squares.ANCHORS, SIDE)
+    transform = registration.fit_similarity(registration.parts_of(points), places)
+    grey, colour = (
+        registration.warp(picture, transform.a[0], transform.b[0], (SIDE, SIDE, channels))
+        for channels in (1, 3)
+    )
+    return {"grey": grey, "colour": colour, "points": registration.move(transform, points)}
 
 
 def face_at(size: float, turn: float, x: float, y: float, seed: int = 0) -> np.ndarray:
@@ -57,6 +78,26 @@ def test_crops_and_landmarks_are_those_of_prediction(size, turn, x, y, seed):
     grey = to_grey(np.ascontiguousarray(picture[..., ::-1]))
     np.testing.assert_array_equal(crop[..., 0], align(grey, landmarks, MEAN))
     np.testing.assert_array_equal(moved, referee.register(landmarks[np.newaxis], MEAN))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    size=st.floats(0.1, 3.0),
+    turn=st.floats(-3.0, 3.0),
+    x=st.floats(-500, 1500),
+    y=st.floats(-500, 1500),
+    seed=st.integers(0, 9),
+)
+def test_squares_and_landmarks_are_those_of_prediction(size, turn, x, y, seed):
+    landmarks = face_at(size, turn, x, y, seed)
+    picture = PHOTO if seed % 2 else LARGE
+    found = squared(picture, landmarks[np.newaxis])
+    matrix, image = squares.face_matrix(landmarks, SIDE), np.ascontiguousarray(picture[..., ::-1])
+    for name, channels in (("grey", 1), ("colour", 3)):
+        wanted = squares.cut(image, matrix, SIDE, channels)
+        np.testing.assert_array_equal(found[name], wanted, err_msg=name)
+    wanted = squares.move_points(landmarks, matrix)
+    np.testing.assert_allclose(found["points"][0], wanted, rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [1.0, 2.0, 3.0, 4.0])
