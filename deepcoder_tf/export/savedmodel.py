@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import absl.logging
 import tensorflow as tf
 
 from deepcoder_tf.errors import UserError, explain_os_error
@@ -150,4 +153,18 @@ def save_functions(functions: Mapping[str, Any], path: Path) -> None:
     read = {id(v): v for function in functions.values() for v in function.variables}
     archive.read = list(read.values())
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(archive, str(path), signatures=dict(functions), options=options)
+    with only_warnings(tf.get_logger(), absl.logging.get_absl_logger()):
+        tf.saved_model.save(archive, str(path), signatures=dict(functions), options=options)
+
+
+@contextlib.contextmanager
+def only_warnings(*loggers: logging.Logger) -> Iterator[None]:
+    """TensorFlow would tell of inputs of its own, and of a folder that is renamed at once."""
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(logger.level, logging.WARNING))
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

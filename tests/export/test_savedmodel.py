@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import absl.logging
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -108,6 +109,31 @@ def test_the_card_lies_beside_the_graph(exported):
     }
     assert described["outputs"]["presence"]["dtype"] == "int32"
     assert [p.name for p in exported.parent.iterdir()] == ["1"]
+
+
+@pytest.fixture
+def heard(caplog, monkeypatch):
+    """What TensorFlow's two loggers say, whatever became of them in other tests."""
+    for logger in (tf.get_logger(), absl.logging.get_absl_logger()):
+        monkeypatch.setattr(logger, "handlers", [caplog.handler])
+        monkeypatch.setattr(logger, "propagate", False)
+        caplog.set_level("INFO", logger.name)
+    return caplog
+
+
+def test_tensorflow_says_nothing_of_what_it_does(tmp_path, heard):
+    factor = tf.Variable(2.0)
+    graph = savedmodel.traced(lambda x: {"y": factor * x}, [tf.TensorSpec([None], name="x")])
+    module = tf.Module()
+    module.factor = factor
+    tf.saved_model.save(module, str(tmp_path / "loud"), signatures={"answer": graph})
+    assert "renamed" in heard.text and "Assets written" in heard.text
+    heard.clear()
+    savedmodel.save_functions({"answer": graph}, tmp_path / "quiet")
+    assert not heard.text
+    tf.get_logger().info("Levels are as before.")
+    assert "as before" in heard.text
+    assert tf.saved_model.load(str(tmp_path / "quiet")).signatures["answer"](x=[3.0])["y"] == [6.0]
 
 
 def test_versions_count_on(model, tmp_path):
