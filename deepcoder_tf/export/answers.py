@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from deepcoder_tf.export import registration
 from deepcoder_tf.export.pictures import decode, limit, map_pictures, to_grey
 from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.models.system import System
@@ -22,6 +23,7 @@ __all__ = [
     "as_many",
     "crops_of",
     "describer",
+    "registered",
 ]
 
 Served = System | ExpressionSystem
@@ -94,6 +96,29 @@ def crops_of(pictures: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
         return rgb if shape[2] == 3 else tf.cast(to_grey(rgb), tf.uint8)[..., tf.newaxis]
 
     return map_pictures(crop, pictures, shape=shape)
+
+
+def registered(
+    pictures: tf.Tensor,
+    landmarks: tf.Tensor,
+    fit: Callable[[tf.Tensor], registration.Similarity],
+    shape: tuple[int, int, int],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `from_landmarks` makes of its inputs.
+
+    Args:
+      pictures: `[B]` strings.
+      landmarks: `[B, 49 or 68, 2]`, picture pixels.
+      fit: from the 49 points to the transforms that bring faces to their places.
+      shape: of a crop.
+
+    Returns:
+      Crops `[B, *shape]` uint8, and the landmarks `[B, 49, 2]` in them.
+    """
+    pictures = limit(pictures, "pictures")
+    points = registration.inner_points(as_many("pictures and landmarks", pictures, landmarks))
+    transform = fit(points)
+    return registration.cut(pictures, transform, shape), registration.move(transform, points)
 
 
 def describer(

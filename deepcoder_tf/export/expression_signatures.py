@@ -35,6 +35,7 @@ from deepcoder_tf.export.answers import (
     as_many,
     crops_of,
     describer,
+    registered,
 )
 from deepcoder_tf.export.pictures import limit
 from deepcoder_tf.face_model import POINTS
@@ -104,12 +105,12 @@ def expression_signatures(model: ExpressionSystem, card: Mapping[str, Any]) -> l
         points = [as_many("pictures and landmarks", pictures, given) for given in landmarks]
         return model.call(crops_of(limit(pictures, "pictures"), shape), *points)
 
+    def fit(points: tf.Tensor) -> registration.Similarity:
+        return registration.fit_similarity(registration.parts_of(points), anchors)
+
     def from_landmarks(pictures: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        pictures = limit(pictures, "pictures")
-        points = registration.inner_points(as_many("pictures and landmarks", pictures, landmarks))
-        transform = registration.fit_similarity(registration.parts_of(points), anchors)
-        faces = registration.cut(pictures, transform, shape)
-        return model.call(faces, *([registration.move(transform, points)] if seen else []))
+        faces, moved = registered(pictures, landmarks, fit, shape)
+        return model.call(faces, *([moved] if seen else []))
 
     def encode(faces: tf.Tensor, *landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
         points = [as_many("faces and landmarks", faces, given) for given in landmarks]

@@ -146,7 +146,13 @@ def drawn_squares(size: int, channels: int, anchors: list[list[float]]) -> Faces
         wild_face(rng, shape, picture, n, (size, size))
         for n, (shape, picture) in enumerate(zip(points, coarse, strict=True))
     ]
-    matrices = [face_matrix(landmarks, size, anchors) for _, landmarks in wild]
+    found = np.stack([landmarks for _, landmarks in wild])
+    matrices = [face_matrix(landmarks, size, anchors) for landmarks in found]
+    squares = [
+        cut(read_colours(file), matrix, size, channels)
+        for (file, _), matrix in zip(wild, matrices, strict=True)
+    ]
+    moved = [move_points(*pair) for pair in zip(found, matrices, strict=True)]
     return Faces(
         given={
             "faces": faces,
@@ -154,32 +160,18 @@ def drawn_squares(size: int, channels: int, anchors: list[list[float]]) -> Faces
             "landmarks": tf.constant(points),
             "from_jpeg/pictures": tf.constant(files),
             "from_landmarks/pictures": tf.constant([file for file, _ in wild]),
-            "from_landmarks/landmarks": tf.constant(np.stack([found for _, found in wild])),
+            "from_landmarks/landmarks": tf.constant(found),
             "describe/faces": tf.range(CHECKED),
         },
         crops={
             "from_jpeg": tf.constant(
                 np.stack([channels_of(read_colours(file), channels) for file in files])
             ),
-            "from_landmarks": tf.constant(
-                np.stack(
-                    [
-                        cut(read_colours(file), matrix, size, channels)
-                        for (file, _), matrix in zip(wild, matrices, strict=True)
-                    ]
-                )
-            ),
+            "from_landmarks": tf.constant(np.stack(squares)),
         },
         landmarks={
             "from_jpeg": tf.constant(points),
-            "from_landmarks": tf.constant(
-                np.stack(
-                    [
-                        move_points(found, matrix)
-                        for (_, found), matrix in zip(wild, matrices, strict=True)
-                    ]
-                )
-            ),
+            "from_landmarks": tf.constant(np.stack(moved)),
         },
     )
 

@@ -1,5 +1,4 @@
-"""Registration inside the graph: what `faces.registration` and `faces.squares` compute, to the last
-bit.
+"""Registration inside the graph: what `faces.registration` and `faces.squares` do, bit for bit.
 
 Positions are computed in double precision and rounded to 1/2048 pixel; all that follows is integer
 arithmetic, so that a crop does not depend on the machine, the compiler or the server.

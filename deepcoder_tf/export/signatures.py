@@ -39,6 +39,7 @@ from deepcoder_tf.export.answers import (
     as_many,
     crops_of,
     describer,
+    registered,
 )
 from deepcoder_tf.export.expression_signatures import EXPRESSION_MEANING, expression_signatures
 from deepcoder_tf.export.pictures import limit
@@ -108,13 +109,12 @@ def signatures_of(model: Served, card: Mapping[str, Any]) -> list[Signature]:
         points = [as_many("pictures and landmarks", pictures, given) for given in landmarks]
         return model.call(crops_of(limit(pictures, "pictures"), (*CROP_SHAPE, 1)), *points)
 
+    def fit(points: tf.Tensor) -> registration.Similarity:
+        return registration.fit_similarity(points, card["mean_shape"])
+
     def from_landmarks(pictures: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
-        pictures = limit(pictures, "pictures")
-        points = registration.inner_points(as_many("pictures and landmarks", pictures, landmarks))
-        transform = registration.fit_similarity(points, card["mean_shape"])
-        crops = registration.cut(pictures, transform, (*CROP_SHAPE, 1))
-        moved = registration.move(transform, points) if model.needs_landmarks else None
-        return model.call(crops, moved)
+        crops, moved = registered(pictures, landmarks, fit, (*CROP_SHAPE, 1))
+        return model.call(crops, moved if model.needs_landmarks else None)
 
     found = [
         Signature("serving_default", serving_default, (CROPS, *seen)),

@@ -22,13 +22,21 @@ PHOTO = skimage.data.astronaut()
 LARGE = cv2.resize(PHOTO, (1501, 1203), interpolation=cv2.INTER_CUBIC)
 
 
-@tf.function(
-    input_signature=[
-        tf.TensorSpec([None, None, 3], tf.uint8),
-        tf.TensorSpec([None, None, 2], tf.float32),
-    ],
-    autograph=False,
-)
+PLACES = {
+    "turn": st.floats(-3.0, 3.0),
+    "x": st.floats(-500, 1500),
+    "y": st.floats(-500, 1500),
+    "seed": st.integers(0, 9),
+}
+"""Of a face that hypothesis draws; see `face_at`."""
+
+INPUTS = [
+    tf.TensorSpec([None, None, 3], tf.uint8),
+    tf.TensorSpec([None, None, 2], tf.float32),
+]
+
+
+@tf.function(input_signature=INPUTS, autograph=False)
 def registered(picture: tf.Tensor, landmarks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The crop of the first face, and all landmarks."""
     points = registration.inner_points(landmarks)
@@ -37,13 +45,7 @@ def registered(picture: tf.Tensor, landmarks: tf.Tensor) -> tuple[tf.Tensor, tf.
     return crop, registration.move(transform, points)
 
 
-@tf.function(
-    input_signature=[
-        tf.TensorSpec([None, None, 3], tf.uint8),
-        tf.TensorSpec([None, None, 2], tf.float32),
-    ],
-    autograph=False,
-)
+@tf.function(input_signature=INPUTS, autograph=False)
 def squared(picture: tf.Tensor, landmarks: tf.Tensor) -> dict[str, tf.Tensor]:
     """The squares of the first face, grey and in colour, and all landmarks."""
     points = registration.inner_points(landmarks)
@@ -64,13 +66,7 @@ def face_at(size: float, turn: float, x: float, y: float, seed: int = 0) -> np.n
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(
-    size=st.floats(0.3, 9.0),
-    turn=st.floats(-3.0, 3.0),
-    x=st.floats(-500, 1500),
-    y=st.floats(-500, 1500),
-    seed=st.integers(0, 9),
-)
+@given(size=st.floats(0.3, 9.0), **PLACES)
 def test_crops_and_landmarks_are_those_of_prediction(size, turn, x, y, seed):
     landmarks = face_at(size, turn, x, y, seed)
     picture = PHOTO if seed % 2 else LARGE
@@ -81,13 +77,7 @@ def test_crops_and_landmarks_are_those_of_prediction(size, turn, x, y, seed):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(
-    size=st.floats(0.1, 3.0),
-    turn=st.floats(-3.0, 3.0),
-    x=st.floats(-500, 1500),
-    y=st.floats(-500, 1500),
-    seed=st.integers(0, 9),
-)
+@given(size=st.floats(0.1, 3.0), **PLACES)
 def test_squares_and_landmarks_are_those_of_prediction(size, turn, x, y, seed):
     landmarks = face_at(size, turn, x, y, seed)
     picture = PHOTO if seed % 2 else LARGE

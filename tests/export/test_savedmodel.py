@@ -136,6 +136,18 @@ def test_tensorflow_says_nothing_of_what_it_does(tmp_path, heard):
     assert tf.saved_model.load(str(tmp_path / "quiet")).signatures["answer"](x=[3.0])["y"] == [6.0]
 
 
+def test_a_signature_is_traced_once(tmp_path):
+    calls = []
+
+    def answer(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        calls.append(x)
+        return {"y": x + 1.0}
+
+    graph = savedmodel.traced(answer, [tf.TensorSpec([None], name="x")])
+    savedmodel.save_functions({"answer": graph}, tmp_path / "saved")
+    assert len(calls) == 1
+
+
 def test_versions_count_on(model, tmp_path):
     assert next_version(tmp_path / "none") == 1
     for name in ("2", "10", "latest", ".11.partial"):
