@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.preprocessing.augment import AugmentConfig, augment
 from deepcoder_tf.preprocessing.scale import area_resize
 
@@ -40,7 +41,7 @@ class Judge:
             ]
         layers += [keras.layers.Flatten(), keras.layers.Dropout(0.3), keras.layers.Dense(classes)]
         self.net = keras.Sequential([keras.Input((JUDGE_SIDE, JUDGE_SIDE, 3)), *layers])
-        self.run = tf.function(lambda x: self.net(x, training=False), reduce_retracing=True)
+        self.run = graph_of(lambda x: self.net(x, training=False))
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """The most probable class `[N]` of pictures `[N, H, W, 3]` float32 in -1..1."""
@@ -73,7 +74,7 @@ def train_judge(pictures: np.ndarray, labels: np.ndarray, classes: int, seed: in
     optimizer = keras.optimizers.Adam(RATE)
     optimizer.build(judge.net.trainable_variables)
 
-    @tf.function(reduce_retracing=True)
+    @graph_of
     def step(x: tf.Tensor, y: tf.Tensor, draw: tf.Tensor) -> None:
         x = augment(x, draw, CHANGES)
         with tf.GradientTape() as tape:

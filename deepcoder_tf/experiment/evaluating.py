@@ -24,6 +24,7 @@ from deepcoder_tf.experiment.monitor import decoded_codes, stack_parts
 from deepcoder_tf.experiment.snapshots import Reconstructions, write_test
 from deepcoder_tf.face_model import EXPRESSIONS_KIND
 from deepcoder_tf.files import write_json
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.system import System, summarise_levels
 from deepcoder_tf.preprocessing.scale import to_uint8, to_unit_range
@@ -157,7 +158,7 @@ class Predicted(NamedTuple):
 def predict_split(model: System, data_dir: Path, fold: int, split: str) -> Predicted:
     """Streams a split through the model, from stored crops as prediction does."""
 
-    @tf.function(reduce_retracing=True)
+    @graph_of
     def run(crops: tf.Tensor, landmarks: tf.Tensor | None) -> Predicted:
         images = model.images(crops)
         codes = model.encode(images) if isinstance(model, DeepCoder) else []

@@ -10,6 +10,7 @@ import tensorflow as tf
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.datasets.expressions.store import ExpressionFrames
 from deepcoder_tf.experiment.watching import write_report
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.expressions.disentangler import Disentangler
 from deepcoder_tf.models.expressions.system import ExpressionSystem
 from deepcoder_tf.training.tensorboard import TensorBoard
@@ -39,7 +40,7 @@ class ExpressionWatch:
         self.rows = np.flatnonzero(validation.labels != MISSING)
         self.folder = folder
         self.board = TensorBoard(folder / "log")
-        self.predict = tf.function(self._predict, reduce_retracing=True)
+        self.predict = graph_of(self._predict)
 
     def _predict(self, faces: tf.Tensor, landmarks: tf.Tensor | None) -> dict[str, tf.Tensor]:
         model, pictures = self.model, self.model.pictures(faces)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import tensorflow as tf
 
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.config import STACKS, Config
 from deepcoder_tf.datasets.landmarks import load_landmarks
 from deepcoder_tf.datasets.prepared import Index
 from deepcoder_tf.datasets.records import read_fold
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.system import System
 from deepcoder_tf.preprocessing.scale import to_uint8
 from deepcoder_tf.training.balance import subset
@@ -138,7 +138,7 @@ def select(frames: Frames, labels: np.ndarray, rows: np.ndarray) -> Frames:
 
 def small_images(model: System, data_dir: Path, fold: int, split: str) -> Iterator[np.ndarray]:
     """Equalised and resized images `[b, H, W, 1]` uint8, batch by batch."""
-    to_image = tf.function(model.images, reduce_retracing=True)
+    to_image = graph_of(model.images)
     for batch in read_fold(data_dir, fold, split).batch(BATCH):
         images = to_image(batch["crop"])
         yield to_uint8(images).numpy()

@@ -11,6 +11,7 @@ import tensorflow as tf
 from skimage import data, transform
 
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.facenet_source import (
     SCOPE,
     FaceNetSource,
@@ -152,7 +153,7 @@ def check_fits(found: FaceNetSource, network: InceptionResNetV1) -> None:
 
 def embeddings(network: InceptionResNetV1, faces: np.ndarray) -> np.ndarray:
     """Ours, as a graph computes them."""
-    return tf.function(network)(tf.constant(faces)).numpy()
+    return graph_of(network)(tf.constant(faces)).numpy()
 
 
 def reference(

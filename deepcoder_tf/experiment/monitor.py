@@ -11,6 +11,7 @@ import tensorflow as tf
 from deepcoder_tf.evaluation import baselines, metrics
 from deepcoder_tf.experiment.snapshots import Snapshots
 from deepcoder_tf.experiment.watching import BATCH, Watch
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.models.system import System
 from deepcoder_tf.objectives import hierarchical_bound
@@ -50,9 +51,9 @@ class Monitor(Watch):
         super().__init__(model, validation, folder, run)
         self.model: DeepCoder = model
         self.chosen = chosen
-        self.predict = tf.function(self._predict, reduce_retracing=True)
-        self.model_bound = tf.function(self._bound)
-        self.model_errors = tf.function(self._errors)
+        self.predict = graph_of(self._predict)
+        self.model_bound = graph_of(self._bound)
+        self.model_errors = graph_of(self._errors)
         self.snapshots = Snapshots(folder, run.action_units, train, validation)
         self.pixels: float | None = None
 

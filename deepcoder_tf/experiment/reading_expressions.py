@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepcoder_tf.datasets.expressions.store import ExpressionFrames
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.expressions.baseline import Baseline
 from deepcoder_tf.models.expressions.disentangler import Disentangler
 from deepcoder_tf.models.expressions.system import ExpressionSystem
@@ -100,9 +101,9 @@ def stream(
 ) -> dict[str, np.ndarray]:
     """Calls `read` batch by batch, traced once; only its answers are kept."""
     face = tf.TensorSpec((None, model.size, model.size, model.channels), tf.uint8)
-    traced: Any = tf.function(read, reduce_retracing=True)
+    traced: Any = graph_of(read)
     if not model.needs_landmarks:
-        traced = tf.function(lambda faces: read(faces, None), input_signature=[face])
+        traced = graph_of(lambda faces: read(faces, None), [face])
     parts = []
     for start in range(0, len(rows), BATCH):
         chosen = rows[start : start + BATCH]

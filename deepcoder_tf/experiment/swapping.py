@@ -12,6 +12,7 @@ from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.datasets.expressions.store import ExpressionFrames
 from deepcoder_tf.evaluation.judges import judge_swaps, train_judge
 from deepcoder_tf.expressions import EXPRESSIONS
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.expressions.disentangler import Disentangler
 from deepcoder_tf.models.expressions.system import ExpressionSystem
 
@@ -92,12 +93,12 @@ def measure_swaps(
       The rates of `judges.SwapRates`, what chance would give, and how many pictures.
     """
     own = halves(frames)
-    show = tf.function(model.pictures, reduce_retracing=True)
+    show = graph_of(model.pictures)
     pictures = batched(lambda x: show(tf.constant(x)), frames.images, own.judged)
     partners = swap_pairs(frames, own.judged, seed)
     others = batched(lambda x: show(tf.constant(x)), frames.images, partners)
-    rebuild = tf.function(model.reconstruct, reduce_retracing=True)
-    swap = tf.function(lambda a, b: model.swap(a, b)[0], reduce_retracing=True)
+    rebuild = graph_of(model.reconstruct)
+    swap = graph_of(lambda a, b: model.swap(a, b)[0])
     reconstructed = in_batches(rebuild, pictures)
     swapped = in_batches(swap, pictures, others)
     known = np.flatnonzero(train.labels != MISSING)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from deepcoder_tf import files
 from deepcoder_tf.action_units import LEVELS
 from deepcoder_tf.evaluation import metrics
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.system import System
 from deepcoder_tf.preprocessing.scale import to_unit_range
 from deepcoder_tf.training.data import Frames
@@ -43,7 +44,7 @@ class Watch:
         self.folder = folder
         self.run = run
         self.board = TensorBoard(folder / "log")
-        self.predict_levels = tf.function(self._predict_levels, reduce_retracing=True)
+        self.predict_levels = graph_of(self._predict_levels)
 
     def _predict_levels(self, images: tf.Tensor, landmarks: tf.Tensor | None) -> list[tf.Tensor]:
         found = self.model.predict(to_unit_range(images), landmarks)

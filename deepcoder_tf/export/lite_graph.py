@@ -25,6 +25,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.export.answers import Served
 from deepcoder_tf.gp.posterior import for_single_precision
+from deepcoder_tf.graphs import graph_of
 
 __all__ = ["NETWORK", "LiteGraph", "lite_graph", "plain_erfc"]
 
@@ -68,7 +69,7 @@ def lite_graph(model: Served, inputs: Sequence[tf.TensorSpec]) -> LiteGraph:
     """
     one = [tf.TensorSpec((1, *spec.shape[1:]), spec.dtype, spec.name) for spec in inputs]
     with for_single_precision():
-        traced = tf.function(model.call).get_concrete_function(*one)
+        traced = graph_of(model.call).get_concrete_function(*one)
     names = sorted(traced.structured_outputs)  # the order in which TensorFlow flattens them
     frozen = convert_variables_to_constants_v2(traced)
     fetches = [tensor.name for tensor in frozen.outputs]
@@ -112,7 +113,7 @@ def function_of(
         )
         return dict(zip(outputs, found, strict=True))
 
-    return tf.function(answer, input_signature=list(inputs))
+    return graph_of(answer, inputs)
 
 
 def operand(name: str) -> str:

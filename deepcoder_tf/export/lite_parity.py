@@ -11,6 +11,7 @@ import tensorflow as tf
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.export.answers import Served
 from deepcoder_tf.face_model import ACTION_UNITS_KIND, EXPRESSIONS_KIND, KINDS
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.lite_model import LiteModel
 
 __all__ = [
@@ -200,7 +201,7 @@ class Judge:
     def __init__(self, model: Served, held_out: HeldOut, measure: Measure) -> None:
         self.held_out = held_out
         self.measure = measure
-        run = tf.function(lambda *face: model(*face)[measure.output])
+        run = graph_of(lambda *face: model(*face)[measure.output])
         faces = held_out.faces
         self.known = np.concatenate(
             [run(*faces.inputs(row).values()) for row in range(len(faces.crops))]

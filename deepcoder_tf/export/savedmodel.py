@@ -21,6 +21,7 @@ from deepcoder_tf.export.parity import check_parity
 from deepcoder_tf.export.signatures import MEANING, describe, meanings_of, signatures_of
 from deepcoder_tf.export.warmup import write_warmup
 from deepcoder_tf.face_model import EXPRESSIONS_KIND
+from deepcoder_tf.graphs import graph_of
 
 __all__ = ["CARD", "README", "export_model", "next_version"]
 
@@ -124,18 +125,14 @@ def write_archive(
 ) -> dict[str, Any]:
     """Writes the SavedModel; returns what its signatures take and give, by name."""
     functions = {
-        signature.name: traced(signature.answer, signature.inputs) for signature in signatures
+        signature.name: graph_of(signature.answer, signature.inputs).get_concrete_function()
+        for signature in signatures
     }
     save_functions(functions, path)
     return {
         signature.name: describe(signature, functions[signature.name].structured_outputs, meanings)
         for signature in signatures
     }
-
-
-def traced(function: Callable[..., Any], inputs: Sequence[tf.TensorSpec]) -> Any:
-    """The graph of a function of some inputs: one that is called is not traced again."""
-    return tf.function(function, input_signature=inputs, autograph=False).get_concrete_function()
 
 
 def save_functions(functions: Mapping[str, Any], path: Path) -> None:

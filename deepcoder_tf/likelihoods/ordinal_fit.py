@@ -8,6 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.likelihoods.ordinal import cutpoints, expected_log_prob, weight_prior
 
 __all__ = ["OrdinalHead", "fit_ordinal_head"]
@@ -83,7 +84,6 @@ def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.Gener
     shapes = ((Q, D), (Q,), (Q, gaps), (None, Q), (None, D), (None, D), (Q, D), ())
     types = [tf.float64] * 3 + [tf.int32] + [tf.float64] * 3 + [tf.int32]
 
-    @tf.function(input_signature=list(map(tf.TensorSpec, shapes, types)))
     def solve(
         W: tf.Tensor,
         raw_first: tf.Tensor,
@@ -105,9 +105,11 @@ def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.Gener
             prior = weight_prior(head.W - centre, tau) + weight_prior(moved, CUT_SCALE)
             return -(label + prior) / tf.cast(tf.shape(labels)[0], mean.dtype)
 
+        # A graph of its own: the line search writes it down at five places, and tracing it is slow.
+        loss_and_gradient = graph_of(lambda x: tfp.math.value_and_gradient(loss, x))
         x = tf.concat([tf.reshape(part, [-1]) for part in start], axis=0)
         found = tfp.optimizer.lbfgs_minimize(
-            lambda x: tfp.math.value_and_gradient(loss, x),
+            loss_and_gradient,
             x,
             max_iterations=steps,
             tolerance=1e-6,
@@ -116,7 +118,7 @@ def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.Gener
         better &= found.objective_value <= loss(x)
         return tf.where(better, found.position, x)
 
-    return solve
+    return graph_of(solve, list(map(tf.TensorSpec, shapes, types)))
 
 
 def unpack(x: tf.Tensor, like: OrdinalHead) -> OrdinalHead:

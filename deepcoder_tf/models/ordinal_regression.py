@@ -23,6 +23,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, ndtr
 
 from deepcoder_tf.action_units import LEVELS, MISSING
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.likelihoods.ordered_probit import OrderedProbit
 from deepcoder_tf.likelihoods.ordinal import MIN_GAP, cutpoints, initial_cutpoints, raw_cutpoints
 from deepcoder_tf.models.regression import RANK_TOLERANCE, Standardisation, chunks
@@ -182,7 +183,7 @@ class Problem:
         self.log_likelihood = 0.0
         Q, K = self.raw_start.shape
         signature = (((None, Q), tf.float64), ((None, Q), tf.int32), ((Q, K), tf.float64))
-        self.terms = tf.function(self._terms, [tf.TensorSpec(*spec) for spec in signature])
+        self.terms = graph_of(self._terms, [tf.TensorSpec(*spec) for spec in signature])
 
     def standardised(self, rows: slice) -> np.ndarray:
         """Some rows of the features, `[n, F]` float64."""

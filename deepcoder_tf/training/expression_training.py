@@ -12,6 +12,7 @@ import tensorflow as tf
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.expressions import EXPRESSIONS
 from deepcoder_tf.faces.landmarks import MIRRORED_49
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.expressions.system import ExpressionBatch, ExpressionSystem
 from deepcoder_tf.objectives_expressions import expression_weights, total
 from deepcoder_tf.preprocessing.augment import augment, augment_points
@@ -80,7 +81,7 @@ class ExpressionStep(tf.Module):
         self.updates = updates
         self.weights = expression_weights(model.config)
         self.augmentation = augmentation_of(model.config)
-        self.run = tf.function(self._run, reduce_retracing=True)
+        self.run = graph_of(self._run)
 
     def _run(self, parts: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step.

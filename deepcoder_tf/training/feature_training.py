@@ -16,6 +16,7 @@ from tqdm import tqdm
 from deepcoder_tf import files
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.feature_system import Extractor, FeatureSystem
 from deepcoder_tf.preprocessing.scale import to_unit_range
 from deepcoder_tf.training.data import Frames
@@ -90,7 +91,7 @@ class FeatureTrainer(Trainer):
     def write_features(self, path: Path) -> None:
         """Computes the features batch by batch; memory does not grow with the frames."""
         landmarks = self.frames.landmarks if self.system.needs_landmarks else None
-        extract = tf.function(self._extract, reduce_retracing=True)
+        extract = graph_of(self._extract)
         shape = (len(self.rows), self.system.extractor.feature_dim)
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         bad: list[int] = []

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.objectives import weights_at
 from deepcoder_tf.preprocessing.scale import to_unit_range
@@ -79,7 +80,7 @@ class Algorithm1(Trainer):
             self.config.balance,
             self.config.balance_ess,
         )
-        self.encode = tf.function(self._encode, reduce_retracing=True)
+        self.encode = graph_of(self._encode)
         self.codes: list[np.ndarray | None] = [None] * len(model.coders)
 
     # Algorithm 1 --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.network import Network
 from deepcoder_tf.training.augmentation import make_prepare
 from deepcoder_tf.training.averages import epoch_means
@@ -36,7 +37,7 @@ class NetworkStep(tf.Module):
         self.model = model
         self.update = update
         self.prepare = make_prepare(model.config)
-        self.run = tf.function(self._run, reduce_retracing=True)
+        self.run = graph_of(self._run)
 
     def _run(self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Minimises the penalised cross-entropy once.

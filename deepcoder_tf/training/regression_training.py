@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from deepcoder_tf.action_units import MISSING
 from deepcoder_tf.errors import UserError
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.gp_regression import GPHead
 from deepcoder_tf.models.least_squares import LeastSquares
 from deepcoder_tf.models.linear import MLRHead, SORHead
@@ -226,7 +227,7 @@ class GPTrainer(FeatureTrainer):
         gp = self.gp
         variables = [gp.log_amplitude, gp.log_noise, gp.log_lengthscales]
 
-        @tf.function
+        @graph_of
         def compute(X: tf.Tensor, Y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             with tf.GradientTape() as tape:
                 loss = -gp.log_likelihood(X, Y)

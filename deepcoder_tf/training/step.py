@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from deepcoder_tf.coders.coder import Coder
 from deepcoder_tf.config import Config
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.objectives import bound
 from deepcoder_tf.types import Gaussian
 
@@ -129,7 +130,7 @@ class Step(tf.Module):
         self.prepare = prepare
         self.below = below
         self.update = ClippedUpdate(coder.trainable_variables, optimizer, clip_norm)
-        self.run = tf.function(self._run, reduce_retracing=True)
+        self.run = graph_of(self._run)
 
     def _run(
         self,

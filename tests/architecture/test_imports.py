@@ -25,8 +25,8 @@ STAIRS: tuple[frozenset[str], ...] = tuple(
         "coders",
         "layers gp likelihoods",
         "preprocessing faces",
-        "face_model lite_model numerics config recogniser_config options types errors action_units "
-        "expressions levels files",
+        "face_model lite_model graphs numerics config recogniser_config options types errors "
+        "action_units expressions levels files",
     )
 )
 """Rooms from the top of the stairs down; a module directly in the package is a room of its own."""

@@ -25,7 +25,8 @@ from deepcoder_tf.coders.gp_coder import GPCoder
 from deepcoder_tf.coders.label_head import LabelHead
 from deepcoder_tf.coders.latent_gp import LatentGP
 from deepcoder_tf.config import Config
-from deepcoder_tf.export.savedmodel import save_functions, traced
+from deepcoder_tf.export.savedmodel import save_functions
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.layers import GaussianHead, PooledConv2D, UpsampleConv2D
 from deepcoder_tf.layers.branch import Branch, PictureDecoder
 from deepcoder_tf.layers.gated_patches import Gate, GatedPatches
@@ -1262,7 +1263,8 @@ def unknown_batch(case: Case) -> list[tf.TensorSpec]:
 def test_graph_and_saved_model_predict_the_same(case, tmp_path):
     layer = trained(case)
     expected = predictions(layer, case)
-    graph = traced(lambda *inputs: case.predict(layer, *inputs), unknown_batch(case))
+    function = graph_of(lambda *inputs: case.predict(layer, *inputs), unknown_batch(case))
+    graph = function.get_concrete_function()
     save_functions({"serve": graph}, tmp_path / "saved")
     saved = tf.saved_model.load(str(tmp_path / "saved")).signatures["serve"]
     inputs = {name: tf.constant(v) for name, v in case.inputs.items()}

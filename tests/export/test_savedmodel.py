@@ -14,6 +14,7 @@ import tensorflow as tf
 from deepcoder_tf.config import Config
 from deepcoder_tf.errors import UserError
 from deepcoder_tf.export import CARD, check_parity, export_model, next_version, savedmodel
+from deepcoder_tf.graphs import graph_of
 from deepcoder_tf.models.deepcoder import DeepCoder
 from deepcoder_tf.types import Gaussian
 
@@ -123,7 +124,8 @@ def heard(caplog, monkeypatch):
 
 def test_tensorflow_says_nothing_of_what_it_does(tmp_path, heard):
     factor = tf.Variable(2.0)
-    graph = savedmodel.traced(lambda x: {"y": factor * x}, [tf.TensorSpec([None], name="x")])
+    function = graph_of(lambda x: {"y": factor * x}, [tf.TensorSpec([None], name="x")])
+    graph = function.get_concrete_function()
     module = tf.Module()
     module.factor = factor
     tf.saved_model.save(module, str(tmp_path / "loud"), signatures={"answer": graph})
@@ -143,7 +145,7 @@ def test_a_signature_is_traced_once(tmp_path):
         calls.append(x)
         return {"y": x + 1.0}
 
-    graph = savedmodel.traced(answer, [tf.TensorSpec([None], name="x")])
+    graph = graph_of(answer, [tf.TensorSpec([None], name="x")]).get_concrete_function()
     savedmodel.save_functions({"answer": graph}, tmp_path / "saved")
     assert len(calls) == 1
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from deepcoder_tf.graphs import graph_of
+
 __all__ = ["traced_shapes"]
 
 
@@ -19,5 +21,5 @@ def traced_shapes(function: Callable[[tf.Tensor], object], side: int) -> list[tu
     Returns:
       The shape of each, without the batch.
     """
-    traced = tf.function(function).get_concrete_function(tf.TensorSpec((None, side, side, 3)))
+    traced = graph_of(function).get_concrete_function(tf.TensorSpec((None, side, side, 3)))
     return [tuple(output.shape[1:]) for output in tf.nest.flatten(traced.structured_outputs)]
