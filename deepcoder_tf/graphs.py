@@ -11,7 +11,9 @@ __all__ = ["graph_of"]
 
 
 def graph_of(
-    function: Callable[..., Any], inputs: Sequence[tf.TensorSpec] | None = None
+    function: Callable[..., Any],
+    inputs: Sequence[tf.TensorSpec] | None = None,
+    inline: bool = True,
 ) -> tf.types.experimental.GenericFunction:
     """The function as a graph, traced once for each kind of input and again only where it must be.
 
@@ -22,5 +24,13 @@ def graph_of(
     Args:
       function: of tensors.
       inputs: their kinds, where they are known; only these are taken then.
+      inline: copy it into each graph that calls it, which suits what is called once. A graph that
+        is called at many places of another is optimised once if it is left as it is.
     """
-    return tf.function(function, input_signature=inputs, autograph=False, reduce_retracing=True)
+    return tf.function(
+        function,
+        input_signature=inputs,
+        autograph=False,
+        reduce_retracing=True,
+        experimental_attributes=None if inline else {"_noinline": True},
+    )

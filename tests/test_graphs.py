@@ -39,3 +39,13 @@ def test_a_branch_on_a_tensor_is_an_error_and_no_hidden_graph():
     function = graph_of(lambda x: x if x > 0 else -x)
     with pytest.raises(tf.errors.OperatorNotAllowedInGraphError, match="bool"):
         function(tf.constant(1.0))
+
+
+def test_what_is_not_inlined_stays_one_graph():
+    inner = graph_of(lambda x: tf.sin(x) ** 2, inline=False)
+    outer = graph_of(lambda x: inner(x) + inner(2.0 * x))
+    x = 0.3
+    np.testing.assert_allclose(outer(tf.constant(x)), np.sin(x) ** 2 + np.sin(2 * x) ** 2, 1e-6)
+    library = outer.get_concrete_function(tf.constant(x)).graph.as_graph_def().library.function
+    kept = [function for function in library if function.attr["_noinline"].b]
+    assert len(kept) == 1

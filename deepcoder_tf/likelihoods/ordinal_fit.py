@@ -63,13 +63,13 @@ def fit_ordinal_head(
 
     Source: Eq. 9, last term; Nocedal, Mathematics of Computation 35 (1980), for L-BFGS.
     """
-    solve = solver(*start.W.shape, start.raw_gaps.shape[1], tau)
-    labels = tf.cast(labels, tf.int32)
-    return unpack(solve(*start, labels, mean, var, centre, steps), start)
+    solve = solver(*start.W.shape, start.raw_gaps.shape[1])
+    labels, tau = tf.cast(labels, tf.int32), tf.cast(tau, tf.float64)
+    return unpack(solve(*start, labels, mean, var, centre, tau, steps), start)
 
 
 @functools.lru_cache(maxsize=8)
-def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.GenericFunction:
+def solver(Q: int, D: int, gaps: int) -> tf.types.experimental.GenericFunction:
     """The compiled `fit_ordinal_head`, to one vector, for any number of codes and steps.
 
     Tracing L-BFGS takes seconds, solving a tenth of one: what is asked for again is not traced
@@ -79,10 +79,9 @@ def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.Gener
       Q: action units.
       D: dimensions of the code.
       gaps: L - 2.
-      tau: standard deviation of the prior of W.
     """
-    shapes = ((Q, D), (Q,), (Q, gaps), (None, Q), (None, D), (None, D), (Q, D), ())
-    types = [tf.float64] * 3 + [tf.int32] + [tf.float64] * 3 + [tf.int32]
+    shapes = ((Q, D), (Q,), (Q, gaps), (None, Q), (None, D), (None, D), (Q, D), (), ())
+    types = [tf.float64] * 3 + [tf.int32] + [tf.float64] * 4 + [tf.int32]
 
     def solve(
         W: tf.Tensor,
@@ -92,6 +91,7 @@ def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.Gener
         mean: tf.Tensor,
         var: tf.Tensor,
         centre: tf.Tensor,
+        tau: tf.Tensor,
         steps: tf.Tensor,
     ) -> tf.Tensor:
         start = OrdinalHead(W, raw_first, raw_gaps)
@@ -105,8 +105,8 @@ def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.Gener
             prior = weight_prior(head.W - centre, tau) + weight_prior(moved, CUT_SCALE)
             return -(label + prior) / tf.cast(tf.shape(labels)[0], mean.dtype)
 
-        # A graph of its own: the line search writes it down at five places, and tracing it is slow.
-        loss_and_gradient = graph_of(lambda x: tfp.math.value_and_gradient(loss, x))
+        # The line search asks at five places: one graph for all, traced and optimised once.
+        loss_and_gradient = graph_of(lambda x: tfp.math.value_and_gradient(loss, x), inline=False)
         x = tf.concat([tf.reshape(part, [-1]) for part in start], axis=0)
         found = tfp.optimizer.lbfgs_minimize(
             loss_and_gradient,
@@ -115,7 +115,7 @@ def solver(Q: int, D: int, gaps: int, tau: float) -> tf.types.experimental.Gener
             tolerance=1e-6,
         )
         better = tf.reduce_all(tf.math.is_finite(found.position))
-        better &= found.objective_value <= loss(x)
+        better &= found.objective_value <= loss_and_gradient(x)[0]
         return tf.where(better, found.position, x)
 
     return graph_of(solve, list(map(tf.TensorSpec, shapes, types)))
