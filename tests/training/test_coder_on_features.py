@@ -21,6 +21,7 @@ from deepcoder_tf.training.coder_on_features import CoderOnFeatures
 from deepcoder_tf.training.data import Frames
 from deepcoder_tf.training.registry import make_trainer
 from deepcoder_tf.training.trainer import Report
+from tests.training.killed import left_at
 from tests.training.tiny_run import ACTION_UNITS, TINY, frames
 
 OPTIONS: dict[str, Any] = {
@@ -88,20 +89,13 @@ def test_a_run_keeps_the_best_of_its_rounds_and_saves_it(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["vogpae", "vae_dgp"])
 def test_a_killed_run_goes_on_with_the_same_numbers(name, tmp_path):
-    class KilledError(Exception):
-        pass
-
-    def kill(report: Report) -> None:
-        if report.iteration == 1:
-            raise KilledError
-
-    options = SYSTEMS[name]
-    whole = run(tmp_path / "whole", **options)
+    folder, part, options = tmp_path / "whole", tmp_path / "part", SYSTEMS[name]
+    whole = run(folder, report=left_at(1, folder, part), **options)
     whole.fit()
-    with pytest.raises(KilledError):
-        run(tmp_path / "part", report=kill, **options).fit()
-    resumed = run(tmp_path / "part", **options)
+    reports: list[Report] = []
+    resumed = run(part, report=reports.append, **options)
     resumed.fit()
+    assert [report.iteration for report in reports] == [1, 2]
     assert resumed.progress.bounds == pytest.approx(whole.progress.bounds, rel=1e-9)
     for ours, theirs in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)

@@ -19,6 +19,7 @@ from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.training.data import Frames
 from deepcoder_tf.training.registry import make_trainer
 from deepcoder_tf.training.trainer import Report, Trainer
+from tests.training.killed import left_at
 from tests.training.tiny_run import ACTION_UNITS, TINY, frames
 
 OPTIONS: dict[str, Any] = {
@@ -102,19 +103,13 @@ def test_a_run_learns_and_keeps_its_model(system, features, tmp_path):
 
 @pytest.mark.parametrize("system", ["mlr", "gp"])
 def test_a_killed_run_goes_on_with_the_same_numbers(system, tmp_path):
-    class KilledError(Exception):
-        pass
-
-    def kill(report: Report) -> None:
-        if report.iteration == (1 if system == "gp" else 0):
-            raise KilledError
-
-    whole = trainer(tmp_path / "whole", system=system)
+    folder, part, last = tmp_path / "whole", tmp_path / "part", 1 if system == "gp" else 0
+    whole = trainer(folder, system=system, report=left_at(last, folder, part))
     whole.fit()
-    with pytest.raises(KilledError):
-        trainer(tmp_path / "part", system=system, report=kill).fit()
-    resumed = trainer(tmp_path / "part", system=system)
+    reports: list[Report] = []
+    resumed = trainer(part, system=system, report=reports.append)
     resumed.fit()
+    assert reports[0].iteration == last
     assert resumed.progress.bounds == pytest.approx(whole.progress.bounds, rel=1e-12)
     for ours, theirs in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
