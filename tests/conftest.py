@@ -7,7 +7,10 @@ import os
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-SHARED = "tests/serving/"
+
+SHARED = ("tests/serving/", "tests/export/")
+"""Rooms whose files share what takes long to make: servers, trained systems."""
+
 SEED = int(os.environ.get("DEEPCODER_TEST_SEED", "0"))
 
 
@@ -36,11 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """As `--dist loadfile`, but one process for tests/serving, whose files share their servers."""
+    """As `--dist loadfile`, but one process for all files of a room of `SHARED`."""
     from xdist.scheduler import LoadFileScheduling
 
     class Rooms(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return SHARED if nodeid.startswith(SHARED) else super()._split_scope(nodeid)
+            room = next((room for room in SHARED if nodeid.startswith(room)), None)
+            return room or super()._split_scope(nodeid)
 
     return Rooms(config, log) if config.getvalue("dist") == "loadfile" else None

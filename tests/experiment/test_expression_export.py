@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -48,6 +49,12 @@ def in_colour(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def signatures():
+    """Of an export, loaded once."""
+    return functools.cache(lambda folder: tf.saved_model.load(str(folder)).signatures)
+
+
+@pytest.fixture(scope="module")
 def photo(tmp_path_factory) -> Path:
     """The astronaut, twice side by side."""
     image = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)[:300, 50:450]
@@ -61,16 +68,16 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_every_signature_says_what_the_model_says(run, served, in_colour):
+def test_every_signature_says_what_the_model_says(run, served, in_colour, signatures):
     model, _ = load_recogniser(run)
     card = json.loads((served / CARD).read_text())
     told = {key: value for key, value in card.items() if key not in ("signatures", "fingerprint")}
     assert check_parity(model, served, told) <= 1e-5
-    loaded = tf.saved_model.load(str(served)).signatures
+    loaded = signatures(served)
     asked = {"serving_default", "from_jpeg", "from_landmarks", "encode", "describe"}
     wanted = asked | {"reconstruct", "swap"}
     assert set(loaded) == set(card["signatures"]) == wanted
-    plain = set(tf.saved_model.load(str(in_colour)).signatures)
+    plain = set(signatures(in_colour))
     assert plain == asked
     for signature in card["signatures"].values():
         for tensors in signature.values():
@@ -97,9 +104,9 @@ def test_every_signature_says_what_the_model_says(run, served, in_colour):
         loaded["from_jpeg"](pictures=tf.constant([other_size]))
 
 
-def test_the_folder_has_card_and_warm_up(run, served):
+def test_the_folder_has_card_and_warm_up(run, served, signatures):
     for name, inputs in read_warmup(served):
-        answer = tf.saved_model.load(str(served)).signatures[name](**inputs)
+        answer = signatures(served)[name](**inputs)
         assert all(len(value) == 1 for value in answer.values())
     text = (served / README).read_text()
     for line in ("expressions of faces", "not what a person feels", "without weights of others",
@@ -127,8 +134,11 @@ def test_the_folder_has_card_and_warm_up(run, served):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_face_is_cut_as_the_training_pictures_were(channels, served, in_colour, photo):
-    predictor = Predictor({1: served, 3: in_colour}[channels], faces="all", threads=1)
+def test_a_face_is_cut_as_the_training_pictures_were(
+    channels, served, in_colour, photo, signatures
+):
+    folder = {1: served, 3: in_colour}[channels]
+    predictor = Predictor(folder, faces="all", threads=1)
     rows = list(predictor.predict(photo))
     assert len(rows) == 2 and all(row.success for row in rows)
     image = cv2.imread(str(photo))
@@ -141,8 +151,7 @@ def test_a_face_is_cut_as_the_training_pictures_were(channels, served, in_colour
     assert found == {tuple(p) for p in said["expression_probabilities"].tolist()}
     # The server cuts the same faces out of the whole picture.
     landmarks = np.stack([face.landmarks68 for face in FaceAligner("all").analyse(image)])
-    folder = {1: served, 3: in_colour}[channels]
-    answer = tf.saved_model.load(str(folder)).signatures["from_landmarks"](
+    answer = signatures(folder)["from_landmarks"](
         pictures=tf.constant([photo.read_bytes()] * 2), landmarks=tf.constant(landmarks)
     )
     np.testing.assert_allclose(

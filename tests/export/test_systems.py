@@ -77,8 +77,8 @@ def test_every_system_has_a_row():
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_the_export_is_the_model(row, tmp_path):
-    model = trained(row, tmp_path / "run")
+def test_the_export_is_the_model(row, systems, tmp_path):
+    model = systems(row)
     path = export_model(model, DESCRIPTION, tmp_path / "served")  # compares every signature
     signature = tf.saved_model.load(str(path)).signatures["serving_default"]
     rng = np.random.default_rng(3)

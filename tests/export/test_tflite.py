@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from deepcoder_tf.export.lite_graph import lite_graph
 from deepcoder_tf.export.lite_parity import Faces, HeldOut, check_outputs
 from deepcoder_tf.export.tflite import Examples, convert, operations, write_variants
 from deepcoder_tf.lite_model import LiteModel, split
-from tests.export.test_systems import FACE, FRAMES, ROWS, trained
+from tests.export.test_systems import FACE, FRAMES, ROWS
 
 CARD = {
     "format": 1,
@@ -38,12 +37,6 @@ def faces(count: int, landmarks: bool = False, start: int = 0) -> Faces:
 def examples(landmarks: bool = False) -> Examples:
     """Of a score that is the same for all."""
     return Examples(faces(8, landmarks, 4), HeldOut(faces(6, landmarks, 20), lambda f: 0.5))
-
-
-@pytest.fixture(scope="module")
-def systems(tmp_path_factory):
-    """The system of a row, each trained once for a moment."""
-    return functools.cache(lambda row: trained(row, tmp_path_factory.mktemp("run")))
 
 
 @pytest.fixture(scope="module")
