@@ -19,6 +19,8 @@ from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.training.run import RunInfo, load_model, open_run
 from deepcoder_tf.types import Gaussian
 from tools.parity.golden import stored_landmarks
+from tools.parity.route import Outputs, Question, Route
+from tools.parity.routes import REFERENCE
 
 ACTION_UNITS = ("AU01", "AU12")
 POINTS = 9
@@ -53,6 +55,19 @@ def run(tmp_path_factory) -> Path:
         coder.refresh()
     Checkpoints.save_model(folder, model)
     return folder
+
+
+@pytest.fixture(scope="session")
+def reference() -> Route:
+    """What the model in memory says, asked once: each export is of the same run."""
+    answers: dict[str, Outputs] = {}
+
+    def ask(question: Question) -> Outputs:
+        if question.signature not in answers:
+            answers[question.signature] = REFERENCE.ask(question)
+        return answers[question.signature]
+
+    return REFERENCE._replace(ask=ask)
 
 
 def exported(

@@ -12,7 +12,7 @@ from tools.parity import servers
 from tools.parity.__main__ import main
 from tools.parity.measure import measure
 from tools.parity.route import Limit, Route, UnavailableError
-from tools.parity.routes import REFERENCE, ROUTES, c_api
+from tools.parity.routes import ROUTES, c_api
 
 PACKAGES = {
     "onnxruntime": ("tf2onnx", "onnxruntime"),
@@ -26,17 +26,17 @@ ASKED_OF_PROGRAMS = ["serving_default", "from_landmarks"]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_the_route_gives_the_same_number(run, export, route):
+def test_the_route_gives_the_same_number(run, export, reference, route):
     for package in PACKAGES.get(route.name, ()):
         pytest.importorskip(package)
     if route.name.startswith("tflite"):
         assert [
-            row.skipped for row in measure(run, export, REFERENCE, [route], SIGNATURES[:1])
+            row.skipped for row in measure(run, export, reference, [route], SIGNATURES[:1])
         ] == [f"exported without --tflite={route.name.split()[1]}"]
         return
     # Programs take seconds to start: crops and the bytes of pictures are enough for them.
     asked = SIGNATURES if route.name == "saved_model" else ASKED_OF_PROGRAMS
-    rows = list(measure(run, export, REFERENCE, [route], asked))
+    rows = list(measure(run, export, reference, [route], asked))
     if rows[0].skipped:
         pytest.skip(rows[0].skipped)
     wanted = asked if route.every_signature else asked[:1]
@@ -49,9 +49,9 @@ def test_the_route_gives_the_same_number(run, export, route):
 
 
 @pytest.mark.parametrize("variant", ["float32", "float16"])
-def test_the_variants_for_tflite_give_the_same_number(run, lite_export, variant):
+def test_the_variants_for_tflite_give_the_same_number(run, lite_export, reference, variant):
     (route,) = [route for route in ROUTES if route.name == f"tflite {variant}"]
-    (row,) = measure(run, lite_export, REFERENCE, [route], SIGNATURES[:1])
+    (row,) = measure(run, lite_export, reference, [route], SIGNATURES[:1])
     assert (row.verdict, row.wrong) == ("passed", "")
     assert row.differences is not None and row.differences.largest["intensity"] > 0
 
@@ -136,17 +136,17 @@ def test_a_damaged_export_is_told_in_one_line(run, export, tmp_path, capsys):
     assert "--routes: no route fax; there are saved_model," in capsys.readouterr().err
 
 
-def test_a_route_that_breaks_does_not_stop_the_others(run, export):
+def test_a_route_that_breaks_does_not_stop_the_others(run, export, reference):
     def breaks(question):
         raise RuntimeError("it broke\nand said a lot")
 
     broken = Route("broken", "", Limit(1.0), breaks)
-    rows = list(measure(run, export, REFERENCE, [broken], SIGNATURES[:1]))
+    rows = list(measure(run, export, reference, [broken], SIGNATURES[:1]))
     assert [(row.verdict, row.wrong) for row in rows] == [("FAILED", "RuntimeError: it broke")]
 
 
 @pytest.mark.parametrize("name", sorted({p for needed in PACKAGES.values() for p in needed}))
-def test_a_missing_package_is_a_reason(run, export, name, monkeypatch):
+def test_a_missing_package_is_a_reason(run, export, reference, name, monkeypatch):
     import builtins
     import importlib.util
 
@@ -163,5 +163,5 @@ def test_a_missing_package_is_a_reason(run, export, name, monkeypatch):
         importlib.util, "find_spec", lambda n, *rest: None if n == name else real_find(n, *rest)
     )
     (route,) = [r for r in ROUTES if name in PACKAGES.get(r.name, ())]
-    (row,) = measure(run, export, REFERENCE, [route], SIGNATURES[:1])
+    (row,) = measure(run, export, reference, [route], SIGNATURES[:1])
     assert row.verdict == "skipped" and "not installed" in row.skipped
