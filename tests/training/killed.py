@@ -10,10 +10,10 @@ from deepcoder_tf.training.trainer import Report
 
 
 def left_at(iteration: int, folder: Path, copy: Path) -> Callable[[Report], None]:
-    """Reports to this copy the run's folder at an iteration that is told, but not yet saved."""
+    """For a trainer to report to: copies its folder at an iteration, which is not saved yet."""
 
-    def report(report: Report) -> None:
+    def keep(report: Report) -> None:
         if report.iteration == iteration:
             shutil.copytree(folder, copy)
 
-    return report
+    return keep
