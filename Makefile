@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo parity test check lint bench clean
+.PHONY: demo parity test check lint types tests bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/deepcoder-demo --output_dir=runs/demo
@@ -22,31 +22,43 @@ parity: $(VENV)/.installed-parity
 
 test: $(VENV)/.installed-test check
 
+# mypy has one thread: it runs beside the first tests.
 check: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(MAKE) --jobs=2 types tests
 
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types:
 	$(BIN)/mypy
+
+tests:
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# pip compiles with one core, compileall with all; files that are no Python of this version stay.
+define install
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable "$(1)"
+$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+endef
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: setup.py | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(call install,.)
 	touch $@
 
 $(VENV)/.installed-test: setup.py | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	$(call install,.[test])
 	touch $(VENV)/.installed $@
 
 $(VENV)/.installed-parity: setup.py | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[parity]"
+	$(call install,.[parity])
 	touch $(VENV)/.installed $@
 
 $(VENV)/.installed-lite: setup.py | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[lite]"
+	$(call install,.[lite])
 	touch $(VENV)/.installed $@
 
 bench: $(VENV)/.installed-lite

@@ -1118,13 +1118,22 @@ def predictions(layer, case: Case, inputs: Arrays | None = None) -> Arrays:
     return {name: np.asarray(v) for name, v in case.predict(layer, **given).items()}
 
 
+MADE: dict[int, keras.layers.Layer] = {}
 TRAINED: dict[int, keras.layers.Layer] = {}
 
 
-def trained(case: Case) -> keras.layers.Layer:
-    """After one step of Adam, which moves every trainable weight, with caches as of then.
+def made(case: Case) -> keras.layers.Layer:
+    """As its constructor leaves it; made once for each case, and no test may change it."""
+    if id(case) not in MADE:
+        keras.utils.set_random_seed(1)
+        MADE[id(case)] = case.make()
+    return MADE[id(case)]
 
-    Made once for each case: tests save it and ask it, none may change it.
+
+def trained(case: Case) -> keras.layers.Layer:
+    """From the same draw, after one step of Adam, which moves every trainable weight.
+
+    Caches are as of then. Made once for each case: tests save it and ask it, none may change it.
     """
     if id(case) not in TRAINED:
         keras.utils.set_random_seed(1)
@@ -1196,7 +1205,7 @@ def assert_same(layer, other, case: Case, atol: float = 0.0) -> None:
 
 @each_case
 def test_the_weights_are_the_documented_ones(case):
-    layer = case.make()
+    layer = made(case)
     for weights, expected in (
         (layer.trainable_weights, case.trainable),
         (layer.non_trainable_weights, case.constant),
@@ -1206,7 +1215,7 @@ def test_the_weights_are_the_documented_ones(case):
 
 @each_case
 def test_every_trainable_weight_gets_a_gradient(case):
-    layer = case.make()
+    layer = made(case)
     with tf.GradientTape() as tape:
         loss = case.loss(layer)
     for v, g in zip(
@@ -1219,7 +1228,7 @@ def test_every_trainable_weight_gets_a_gradient(case):
 
 @each_case
 def test_the_configuration_makes_the_same_layer(case):
-    layer = case.make()
+    layer = made(case)
     again = twin(layer)
     assert again.get_config() == layer.get_config()
     assert [tuple(w.shape) for w in again.weights] == [tuple(w.shape) for w in layer.weights]
@@ -1230,11 +1239,9 @@ def test_the_configuration_makes_the_same_layer(case):
 @each_case
 def test_a_weight_file_brings_everything_back_after_training(case, tmp_path):
     layer = trained(case)
-    keras.utils.set_random_seed(1)
-    fresh = case.make()
     changed = [
         np.any(a.numpy() != b.numpy())
-        for a, b in zip(fresh.trainable_weights, layer.trainable_weights, strict=True)
+        for a, b in zip(made(case).trainable_weights, layer.trainable_weights, strict=True)
     ]
     assert all(changed)
     Holder(layer).save_weights(tmp_path / "a.weights.h5")

@@ -160,7 +160,8 @@ def test_batches_hold_no_frame_twice_and_an_epoch_of_the_gp_holds_every_block(tm
 
 
 def test_the_total_of_the_progress_bar_is_the_number_of_steps(tmp_path):
-    run = algorithm(tmp_path, coders="conv:4,dense:3", init_epochs=2, epochs_per_iteration=3)
+    options = {"iterations": 2, "init_epochs": 2, "epochs_per_iteration": 3}
+    run = algorithm(tmp_path, coders="conv:4,dense:3", **options)
     calls = record_steps(run)
     run.fit()
     assert len(calls) == run.steps_until(run.config.iterations - 1) == run.bar.n
