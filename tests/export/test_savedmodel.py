@@ -150,7 +150,19 @@ def test_a_signature_is_traced_once(tmp_path):
     assert len(calls) == 1
 
 
-def test_versions_count_on(model, tmp_path):
+def quickly(monkeypatch):
+    """Exports write one file and compare nothing."""
+
+    def write(model, card, name, path):
+        path.mkdir()
+        (path / "saved_model.pb").write_bytes(b"new")
+
+    monkeypatch.setattr(savedmodel, "write_version", write)
+    monkeypatch.setattr(savedmodel, "check_parity", lambda *given: 0.0)
+
+
+def test_versions_count_on(model, tmp_path, monkeypatch):
+    quickly(monkeypatch)
     assert next_version(tmp_path / "none") == 1
     for name in ("2", "10", "latest", ".11.partial"):
         (tmp_path / name).mkdir()
@@ -181,21 +193,12 @@ def test_a_half_written_version_is_never_visible(model, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["1"]
 
 
-def test_what_a_killed_export_left_is_no_obstacle(model, tmp_path):
+def test_what_a_killed_export_left_is_no_obstacle(model, tmp_path, monkeypatch):
+    quickly(monkeypatch)
     (tmp_path / ".1.partial" / "variables").mkdir(parents=True)
     assert export_model(model, CARD_CONTENT, tmp_path).name == "1"
     assert [p.name for p in tmp_path.iterdir()] == ["1"]
-
-
-def quickly(monkeypatch, content: bytes = b"new"):
-    """Exports write one file and compare nothing."""
-
-    def write(model, card, name, path):
-        path.mkdir()
-        (path / "saved_model.pb").write_bytes(content)
-
-    monkeypatch.setattr(savedmodel, "write_version", write)
-    monkeypatch.setattr(savedmodel, "check_parity", lambda *given: 0.0)
+    assert [p.name for p in (tmp_path / "1").iterdir()] == ["saved_model.pb"]
 
 
 def test_a_version_is_replaced_when_told(model, tmp_path, monkeypatch):
