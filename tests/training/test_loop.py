@@ -21,7 +21,9 @@ from deepcoder_tf.training.checkpoints import Checkpoints
 from deepcoder_tf.training.data import RowView
 from deepcoder_tf.training.loop import Algorithm1
 from deepcoder_tf.training.step import learning_rate_at
+from deepcoder_tf.training.trainer import Report
 from deepcoder_tf.types import Gaussian
+from tests.training.killed import left_at
 from tests.training.tiny_run import RANDOM, TINY, algorithm
 
 ROOT = Path(__file__).parents[2]
@@ -334,34 +336,48 @@ def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
 # Kill and resume ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("gp", ["minibatch", "sparse"])
-def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path, gp):
-    tf.config.experimental.enable_op_determinism()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    killed = tmp_path / "killed"
-    command = [sys.executable, "-m", "tests.training.tiny_run", str(killed), "2", gp]
-    process = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
-    assert process.returncode == -signal.SIGKILL, process.stderr.decode()[-2000:]
-    told = [json.loads(line) for line in (killed / "history.jsonl").read_text().splitlines()]
-    assert [line["iteration"] for line in told] == [0, 1, 2]
-
-    whole_reports, reports = [], []
-    whole = algorithm(tmp_path / "whole", report=whole_reports.append, gp=gp, **RANDOM)
-    whole_progress = whole.fit()
-    resumed = algorithm(killed, report=reports.append, gp=gp, **RANDOM)
-    progress = resumed.fit()
-
-    assert [r.iteration for r in reports] == [2, 3]
-    assert progress == whole_progress
-    assert progress.iteration == TINY["iterations"] - 1
+def assert_it_ends_as(whole: Algorithm1, whole_reports: list[Report], left: Path, gp: str) -> None:
+    """What a killed run left, gone on with, gives the whole run's reports, weights and slots."""
+    reports: list[Report] = []
+    resumed = algorithm(left, report=reports.append, gp=gp, **RANDOM)
+    assert resumed.fit() == whole.progress
+    assert whole.progress.iteration == TINY["iterations"] - 1
     # Iteration 2 was lost before it was saved: it is done again, to the same numbers.
-    assert [r._asdict() for r in whole_reports[:2]] == told[:2]
+    assert [r.iteration for r in reports] == [2, 3]
     assert whole_reports[2:] == reports
-    assert whole_reports[2]._asdict() == told[2]
     assert same(values(resumed.model), values(whole.model))
     for ours, theirs in zip(resumed.steps, whole.steps, strict=True):
         assert same(values(ours.optimizer), values(theirs.optimizer))
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path):
+    tf.config.experimental.enable_op_determinism()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "tests.training.tiny_run", str(killed), "2"]
+    process = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()[-2000:]
+    told = [json.loads(line) for line in (killed / "history.jsonl").read_text().splitlines()]
+    reports: list[Report] = []
+    whole = algorithm(tmp_path / "whole", report=reports.append, **RANDOM)
+    whole.fit()
+    assert [r._asdict() for r in reports[:3]] == told
+    assert_it_ends_as(whole, reports, killed, "minibatch")
+
+
+def test_a_sparse_gp_goes_on_from_what_a_killed_run_leaves(tmp_path):
+    tf.config.experimental.enable_op_determinism()
+    reports: list[Report] = []
+    keep = left_at(2, tmp_path / "whole", tmp_path / "left")
+
+    def report(report: Report) -> None:
+        reports.append(report)
+        keep(report)
+
+    whole = algorithm(tmp_path / "whole", report=report, gp="sparse", **RANDOM)
+    whole.fit()
+    assert_it_ends_as(whole, reports, tmp_path / "left", "sparse")
 
 
 @pytest.mark.parametrize("gp", ["minibatch", "sparse"])

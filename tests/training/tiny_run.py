@@ -1,6 +1,6 @@
 """A run of Algorithm 1 that takes seconds, in this process or as a program that kills itself.
 
-    python -m tests.training.tiny_run FOLDER KILL_AT [GP]
+    python -m tests.training.tiny_run FOLDER KILL_AT
 
 trains in FOLDER and kills itself while iteration KILL_AT is being reported, that is, after its
 steps and before they are saved.
@@ -95,7 +95,7 @@ def validate(model: DeepCoder, codes) -> dict[str, float]:
     }
 
 
-def main(folder: Path, kill_at: int, gp: str = "minibatch") -> None:
+def main(folder: Path, kill_at: int) -> None:
     """Trains and dies."""
     tf.config.experimental.enable_op_determinism()
 
@@ -106,8 +106,8 @@ def main(folder: Path, kill_at: int, gp: str = "minibatch") -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     folder.mkdir(parents=True)
-    algorithm(folder, report=report, gp=gp, **RANDOM).fit()
+    algorithm(folder, report=report, **RANDOM).fit()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    main(Path(sys.argv[1]), int(sys.argv[2]))
