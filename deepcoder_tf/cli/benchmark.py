@@ -19,6 +19,7 @@ the run and the test of every cell.
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 import sys
@@ -35,6 +36,8 @@ from deepcoder_tf.experiment.bench_cells import FEATURES, RowConfig, built_in
 
 __all__ = ["FLAGS", "main", "plan", "run"]
 
+log = logging.getLogger(__name__)
+
 FLAGS = flags.FlagValues()
 
 flags.DEFINE_string("data_dir", None, "folder that deepcoder-prepare wrote", flag_values=FLAGS)
@@ -46,7 +49,8 @@ flags.DEFINE_multi_string(
     "variant",
     [],
     'options of one row, as "NAME: --flag=value ..."; a new name makes a new row, of 2dc (of '
-    "expressions: disentangled) unless it says --system; may be repeated",
+    "expressions: disentangled) unless it says --system; may be repeated, also for a row of a flag "
+    "file: where both set a flag, the later holds",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -154,9 +158,7 @@ def plan(values: flags.FlagValues, kind: str) -> tuple[dict[str, RowConfig], dic
       absl.flags.Error: an unknown row, an option that a row cannot have, or seeds that are no
         numbers.
     """
-    changes = dict(named("variant", text) for text in values.variant)
-    if len(changes) < len(values.variant):
-        raise flags.IllegalFlagValueError("--variant: the same name twice; put all in one")
+    changes = changes_of(values.variant)
     own_rows = built_in(kind)
     first = next(iter(own_rows))
     known = list(dict.fromkeys([*own_rows, *changes]))
@@ -203,6 +205,17 @@ def since_empty(texts: list[str]) -> list[str]:
     for text in texts:
         kept = [*kept, text] if text.strip() else []
     return kept
+
+
+def changes_of(variants: Sequence[str]) -> dict[str, list[str]]:
+    """Arguments by row; a row that comes again, as after a flag file, adds to its own."""
+    changes: dict[str, list[str]] = {}
+    for text in variants:
+        name, arguments = named("variant", text)
+        if name in changes:
+            log.info("--variant: %s comes again; where both set a flag, the later holds", name)
+        changes.setdefault(name, []).extend(arguments)
+    return changes
 
 
 def named(flag: str, text: str) -> tuple[str, list[str]]:

@@ -23,6 +23,7 @@ from deepcoder_tf.experiment.bench_cells import (
     RowConfig,
     built_in,
     changed_option,
+    outcome_of,
     plan_cells,
     read_json,
 )
@@ -241,14 +242,14 @@ def read_bench(output_dir: Path) -> dict[str, Any]:
 
 
 def clear_changed(cells: Sequence[Cell], output_dir: Path, again: bool) -> None:
-    """Removes cells that were begun with other options, if that is wanted.
+    """Removes cells that were begun with other options, if that is wanted or nothing is lost.
 
     Raises:
-      UserError: there is such a cell and it is not to be made anew.
+      UserError: there is such a cell, it holds work, and it is not to be made anew.
     """
     changed = {cell: changed_option(cell, output_dir) for cell in cells}
     for cell, change in changed.items():
-        if change is not None and not again:
+        if change is not None and not again and holds_work(cell.folder(output_dir)):
             raise UserError(
                 f"{cell.folder(output_dir)} was made with {change}; --again makes such cells "
                 "anew, another --output_dir keeps both"
@@ -256,3 +257,9 @@ def clear_changed(cells: Sequence[Cell], output_dir: Path, again: bool) -> None:
     for cell, change in changed.items():
         if change is not None:
             shutil.rmtree(cell.folder(output_dir))
+
+
+def holds_work(folder: Path) -> bool:
+    """Whether a cell ended well or its training was saved: what took time and would be lost."""
+    outcome = outcome_of(folder)
+    return (outcome is not None and outcome.ok) or (folder / "run" / "state.json").exists()

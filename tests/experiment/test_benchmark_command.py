@@ -208,6 +208,22 @@ def test_other_options_need_again(prepared, tmp_path, capsys):
     assert options["config"]["iterations"] == 30
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_cell_that_failed_before_its_first_save_is_tried_with_other_options(
+    prepared, tmp_path, scripts, saved
+):
+    out, chosen = tmp_path / "out", ["--systems=2dc,vgg16", "--folds=0"]
+    save = "mkdir run; touch run/state.json; " if saved else ""
+    scripts["vgg16"] = f"{save}echo 'error: no ImageNet weights'; exit 1"
+    assert bench(prepared, out, *chosen) == 0
+    scripts["vgg16"] = "true"
+    given = [*chosen, "--variant=vgg16: --vgg16_weights=PATH"]
+    assert bench(prepared, out, *given) == (1 if saved else 0)
+    assert ran(out, "2dc/fold0/seed0") == ran(out, "vgg16/fold0/seed0") == 1
+    failed = json.loads((out / "table1.json").read_text())["failed"]
+    assert [f["system"] for f in failed] == (["vgg16"] if saved else [])
+
+
 def test_cells_with_the_options_that_a_row_had_before_are_not_averaged_with_the_others(
     prepared, tmp_path
 ):
@@ -256,7 +272,6 @@ def test_features_of_a_cnn_made_anew_are_marked_until_their_cells_are(prepared, 
         (["--variant=a: tie=0"], "a: 'tie=0' is no flag"),
         (["--variant=a: --tie='0"], "No closing quotation"),
         (["--variant=a: --seed=3"], "a: --seed has no meaning in a --variant"),
-        (["--variant=a: --tie=0", "--variant=a: --tie=1"], "the same name twice"),
         (["--variant=dcp: --coders=conv:20,gp:5"], "dcp: --system=dcp does not fit"),
         (["--fold=1"], "--fold has no meaning here: the bench chooses it; use --folds"),
         (["--system=mlr"], "--system has no meaning here: use --systems"),
@@ -377,6 +392,16 @@ def test_common_options_hold_for_all_and_a_variant_stands_on_top():
     assert variants["deep"] == preset("small", **{**common, "iterations": 9}, coders="conv:20,gp:5")
     assert variants["cnn"] == preset("small", system="cnn", **common)
     assert list(seeds) == ["2dc", "deep"]
+
+
+def test_a_variant_adds_to_that_of_a_flag_file_and_the_later_flag_holds(tmp_path, caplog):
+    caplog.set_level("INFO", "deepcoder_tf")
+    (tmp_path / "bench.flags").write_text("--preset=small\n--variant=a: --tie=0 --iterations=9\n")
+    given = f"--flagfile={tmp_path / 'bench.flags'}"
+    assert plan_of(given)[0]["a"] == preset("small", tie=0, iterations=9)
+    assert not caplog.messages
+    assert plan_of(given, "--variant=a: --tie=1")[0]["a"] == preset("small", tie=1, iterations=9)
+    assert caplog.messages == ["--variant: a comes again; where both set a flag, the later holds"]
 
 
 def test_seeds_of_some_rows():
