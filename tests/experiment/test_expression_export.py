@@ -41,11 +41,23 @@ def served(run) -> Path:
     return export(run, run.parent / "served", tflite=["float32"])
 
 
+OF_CLASS = {"pictures": 2, "precision": 0.5, "recall": None, "f1": 0.5}
+NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error")
+METRICS = {
+    "kind": "expressions",
+    "labelled": 16,
+    **dict.fromkeys((*NAMES, "majority_rate"), 0.25),
+    "per_class": dict.fromkeys(EXPRESSIONS, OF_CLASS),
+}
+
+
 @pytest.fixture(scope="module")
 def in_colour(tmp_path_factory) -> Path:
-    """The export of a baseline that sees colours."""
+    """The export of a baseline that sees colours and was measured."""
     folder = write_run(tmp_path_factory.mktemp("colour") / "run", 3, system="baseline")
-    return export(folder, folder.parent / "served")
+    file = folder.parent / "metrics.json"
+    file.write_text(json.dumps(METRICS))
+    return export(folder, folder.parent / "served", metrics=file, data="test", licence="mine")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +116,7 @@ def test_every_signature_says_what_the_model_says(run, served, in_colour, signat
         loaded["from_jpeg"](pictures=tf.constant([other_size]))
 
 
-def test_the_folder_has_card_and_warm_up(run, served, signatures):
+def test_the_folder_has_card_and_warm_up(run, served, in_colour, signatures):
     for name, inputs in read_warmup(served):
         answer = signatures(served)[name](**inputs)
         assert all(len(value) == 1 for value in answer.values())
@@ -112,21 +124,11 @@ def test_the_folder_has_card_and_warm_up(run, served, signatures):
     for line in ("expressions of faces", "not what a person feels", "without weights of others",
                  "FER2013", "Not measured"):  # fmt: skip
         assert line in text
-    of_class = {"pictures": 2, "precision": 0.5, "recall": None, "f1": 0.5}
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error")
-    metrics = {
-        "kind": "expressions",
-        "labelled": 16,
-        **dict.fromkeys((*names, "majority_rate"), 0.25),
-        "per_class": dict.fromkeys(EXPRESSIONS, of_class),
-    }
-    file = run.parent / "metrics.json"
-    file.write_text(json.dumps(metrics))
-    again = export(run, run.parent / "measured", metrics=file, data="test", licence="mine")
-    text = (again / README).read_text()
+    text = (in_colour / README).read_text()
     assert "On 16 labelled pictures" in text and "| weights | mine |" in text
-    assert json.loads((again / CARD).read_text())["metrics"] == metrics
-    for wrong in ({"per_au": {}}, {**metrics, "kind": "action_units"}, {**metrics, "per_class": 3}):
+    assert json.loads((in_colour / CARD).read_text())["metrics"] == METRICS
+    file = run.parent / "metrics.json"
+    for wrong in ({"per_au": {}}, {**METRICS, "kind": "action_units"}, {**METRICS, "per_class": 3}):
         file.write_text(json.dumps(wrong))
         with pytest.raises(UserError, match="for a model of expressions"):
             export(run, run.parent / "wrong", metrics=file)
