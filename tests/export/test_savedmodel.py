@@ -79,8 +79,9 @@ def test_it_predicts_what_the_model_in_memory_predicts(model, exported, batch):
     assert np.std(there["intensity"]) > 0 or batch == 1
 
 
-@pytest.mark.parametrize("coders", ["conv:4", "conv:4,dense:3", "conv:4,dense:4,gp:2"])
-def test_every_stack_exports(coders, tmp_path):
+@pytest.mark.parametrize("coders", ["conv:4", "conv:4,dense:4,gp:2"])
+def test_stacks_of_any_depth_export(coders, tmp_path):
+    """Those of two coders are in test_systems.py."""
     config = dataclasses.replace(CONFIG, coders=coders)
     model = DeepCoder(config, OUTPUTS, POINTS)
     model.build()
@@ -88,7 +89,9 @@ def test_every_stack_exports(coders, tmp_path):
         z = np.random.default_rng(0).standard_normal((POINTS, 4))
         model.coders[-1].observe(Gaussian(z, np.ones_like(z)), np.zeros((POINTS, 2), int), True)
         model.coders[-1].refresh()
-    assert check_parity(model, export_model(model, CARD_CONTENT, tmp_path), CARD_CONTENT) <= 1e-5
+    path = export_model(model, CARD_CONTENT, tmp_path)  # compares every signature
+    there = tf.saved_model.load(str(path)).signatures["serving_default"](crops=crops(2))
+    np.testing.assert_allclose(there["intensity"], model(crops(2))["intensity"], atol=1e-5)
 
 
 def test_the_card_lies_beside_the_graph(exported):
@@ -180,12 +183,11 @@ def test_a_version_is_never_overwritten(model, exported):
 
 
 def test_a_half_written_version_is_never_visible(model, tmp_path, monkeypatch):
+    quickly(monkeypatch)
     seen = []
-    check = savedmodel.check_parity
 
     def watch(model, path, card):
         seen.append(sorted(p.name for p in tmp_path.iterdir()))
-        return check(model, path, card)
 
     monkeypatch.setattr(savedmodel, "check_parity", watch)
     export_model(model, CARD_CONTENT, tmp_path)
